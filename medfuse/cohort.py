@@ -1,0 +1,393 @@
+"""A cohort: a folder with `cohort.yaml` and `cases.csv` or `cases.parquet`, read, checked, written and split."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from medfuse.case import SPLITS, Case, Note, Scan, Split
+from medfuse.errors import CohortError
+
+Task = Literal["multiclass", "multilabel"]
+TASKS: tuple[Task, ...] = ("multiclass", "multilabel")
+Kind = Literal["number", "category"]
+KINDS: tuple[Kind, ...] = ("number", "category")
+Evidence = Literal["image", "text", "tabular", "all"]
+
+ID_COLUMNS = ("case_id", "patient_id", "time", "split", "scans", "notes")
+DIAGNOSIS = "diagnosis"  # the label column of a multiclass cohort
+SEPARATOR = "|"  # between the paths of one cell
+MISSING = frozenset({"", "na", "n/a", "nan", "none", "null"})  # cells that say nothing, in any case
+
+# Twentieths of the patients, so that one stratified 20-fold partition yields all four splits.
+SPLIT_TWENTIETHS: Mapping[Split, int] = {"train": 11, "validation": 2, "calibration": 3, "test": 4}
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Cases with the task they are for.
+
+    Example:
+        >>> cohort = Cohort.load("sample_data")
+        >>> cohort.task, len(cohort.labels)
+        ('multiclass', 5)
+
+    Attributes:
+        folder: Where the cohort lies; every scan and note is inside it.
+        name: A short name.
+        task: `multiclass` (one label a case) or `multilabel` (each label 1, 0 or blank).
+        labels: The labels in the order of every probability vector.
+        cases: The cases in the order of the table.
+        tabular: The kind of each tabular column.
+        groups: Columns for subgroup reports; never an input of a model.
+        urgency: Weight in 0…1 by label, by which a worklist sorts; may be empty.
+        licence: Terms of the data.
+        citation: How to cite the data.
+        redaction: What was removed from the notes: `terms`, `replaced` (count by term); may be empty.
+        problems: What was wrong with the table's rows, one line each, with the row.
+    """
+
+    folder: Path
+    name: str
+    task: Task
+    labels: tuple[str, ...]
+    cases: tuple[Case, ...]
+    tabular: Mapping[str, Kind] = field(default_factory=dict)
+    groups: tuple[str, ...] = ()
+    urgency: Mapping[str, float] = field(default_factory=dict)
+    licence: str = ""
+    citation: str = ""
+    redaction: Mapping[str, Any] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Cohort:
+        """Read a cohort; a faulty row costs only itself and is named in `problems`.
+
+        Raises:
+            CohortError: If the folder, `cohort.yaml` or the table's columns are not valid.
+        """
+        folder = Path(folder)
+        header = _read_header(folder)
+        rows, source = _read_table(folder)
+        label_columns = (DIAGNOSIS,) if header["task"] == "multiclass" else header["labels"]
+        expected = ("case_id", *label_columns, *header["tabular"], *header["groups"])
+        columns = rows[0].keys() if rows else expected
+        absent = [column for column in expected if column not in columns]
+        if absent:
+            message = f"{folder / source}: no column {', '.join(map(repr, absent))}; cohort.yaml says there is"
+            raise CohortError(message)
+        root = folder.resolve()
+        cases, problems, seen = [], [], set()
+        for number, row in enumerate(rows, start=2):  # row 1 is the header, as a spreadsheet counts
+            where = f"{source} row {number}"
+            case = _case_of(row, header, root)
+            if not case.case_id or case.case_id in seen:
+                what = f"case_id '{case.case_id}' stands twice" if case.case_id else "no case_id"
+                problems.append(f"{where}: {what}; the row is left out")
+                continue
+            seen.add(case.case_id)
+            problems.extend(f"{where} (case {case.case_id}): {problem}" for problem in case.problems)
+            cases.append(case)
+        return cls(folder=folder, cases=tuple(cases), problems=tuple(problems), **header)
+
+    def save(self) -> None:
+        """Write `cohort.yaml` and `cases.csv` into the folder, each in one step (a crash leaves the old file)."""
+        header = {
+            "name": self.name,
+            "task": self.task,
+            "labels": list(self.labels),
+            "tabular": dict(self.tabular),
+            "groups": list(self.groups),
+            "urgency": dict(self.urgency),
+            "licence": self.licence,
+            "citation": self.citation,
+            "redaction": dict(self.redaction),
+        }
+        self.folder.mkdir(parents=True, exist_ok=True)
+        header = {key: value for key, value in header.items() if value not in ("", [], {})}
+        _write(self.folder / "cohort.yaml", yaml.safe_dump(header, sort_keys=False, allow_unicode=True))
+        label_columns = (DIAGNOSIS,) if self.task == "multiclass" else self.labels
+        columns = [*ID_COLUMNS, *label_columns, *self.tabular, *self.groups]
+        path = self.folder / "cases.csv"
+        partial = path.with_suffix(".csv.partial")
+        with partial.open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, columns, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(_row_of(case, self) for case in self.cases)
+        os.replace(partial, path)
+
+    def in_split(self, *splits: Split) -> tuple[Case, ...]:
+        """The cases of these splits, in the order of the table."""
+        return tuple(case for case in self.cases if case.split in splits)
+
+    def with_splits(self, seed: int) -> Cohort:
+        """The same cohort with every case in a split: as the table says, or else drawn by patient from `seed`.
+
+        Raises:
+            CohortError: If only some cases have a split, or a patient stands on both sides of one.
+        """
+        given = sum(case.split is not None for case in self.cases)
+        if given == 0:
+            parts = split_by_patient(self.cases, seed=seed)
+            cases = tuple(replace(case, split=part) for case, part in zip(self.cases, parts, strict=True))
+            return replace(self, cases=cases)
+        if given < len(self.cases):
+            first = next(case.case_id for case in self.cases if case.split is None)
+            message = f"{self.folder}: case {first} has no split but others do; fill the column or leave it out"
+            raise CohortError(message)
+        sides: dict[str, Split | None] = {}
+        for case in self.cases:
+            if sides.setdefault(case.patient_id, case.split) != case.split:
+                message = (
+                    f"{self.folder}: a patient of case {case.case_id} stands in both {sides[case.patient_id]} and "
+                    f"{case.split}; splits go by patient"
+                )
+                raise CohortError(message)
+        return self
+
+    def truth(self) -> dict[Evidence, dict[str, tuple[float, ...]]] | None:
+        """The true posterior by evidence and case, in the order of `labels`; None where it is not known.
+
+        Only a synthetic cohort knows it: `truth.csv` with the columns `case_id`, `evidence` and one a label.
+        """
+        path = self.folder / "truth.csv"
+        if not path.exists():
+            return None
+        posterior: dict[Any, dict[str, tuple[float, ...]]] = {}
+        with path.open(newline="", encoding="utf-8") as stream:
+            for row in csv.DictReader(stream):
+                values = tuple(float(row[label]) for label in self.labels)
+                posterior.setdefault(row["evidence"], {})[row["case_id"]] = values
+        return posterior
+
+
+def split_by_patient(cases: Sequence[Case], *, seed: int) -> list[Split]:
+    """Draw a split for each case: no patient in two, labels spread as evenly as patients allow.
+
+    The patients are dealt into at most twenty parts by scikit-learn's StratifiedGroupKFold, and the parts go to the
+    splits in the proportions of `SPLIT_TWENTIETHS`.
+
+    Raises:
+        CohortError: If there are fewer than four patients.
+    """
+    parts = patient_folds(cases, folds=min(20, len({case.patient_id for case in cases})), seed=seed)
+    count = max(parts) + 1
+    if count < len(SPLITS):
+        message = f"{count} patients cannot be split into train, validation, calibration and test; four are the least"
+        raise CohortError(message)
+    owner: list[Split] = []
+    for split, share in SPLIT_TWENTIETHS.items():
+        if split != "train":
+            owner += [split] * max(1, share * count // 20)
+    owner = ["train"] * (count - len(owner)) + owner
+    return [owner[part] for part in parts]
+
+
+def patient_folds(cases: Sequence[Case], *, folds: int, seed: int) -> list[int]:
+    """The fold 0…folds-1 of each case: no patient in two, labels spread as evenly as patients allow.
+
+    Raises:
+        CohortError: If there are fewer patients than folds.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    patients = [case.patient_id for case in cases]
+    if folds < 2 or len(set(patients)) < folds:
+        message = f"{len(set(patients))} patients cannot be dealt into {folds} folds"
+        raise CohortError(message)
+    strata = _strata(cases)
+    if min(Counter(strata).values()) < folds:  # scikit-learn wants every class as often as there are folds
+        common = Counter(strata).most_common(1)[0][0]
+        strata = [s if n >= folds else common for s, n in zip(strata, _sizes(strata), strict=True)]
+    assigned = [0] * len(cases)
+    splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
+    if max(Counter(strata).values()) < folds:
+        strata = [""] * len(cases)
+    for fold, (_, members) in enumerate(splitter.split(strata, strata, patients)):
+        for index in members:
+            assigned[index] = fold
+    return assigned
+
+
+def _strata(cases: Sequence[Case]) -> list[str]:
+    """The rarest positive label of each case, `-` where none is positive, `?` where none is known."""
+    counts = Counter(label for case in cases for label, value in case.labels.items() if value == 1)
+
+    def stratum(case: Case) -> str:
+        positive = [label for label, value in case.labels.items() if value == 1]
+        return min(positive, key=lambda label: counts[label]) if positive else "-" if case.labelled else "?"
+
+    return [stratum(case) for case in cases]
+
+
+def _sizes(strata: Sequence[str]) -> list[int]:
+    counts = Counter(strata)
+    return [counts[stratum] for stratum in strata]
+
+
+def _read_header(folder: Path) -> dict[str, Any]:
+    path = folder / "cohort.yaml"
+    if not folder.is_dir():
+        message = f"{folder}: no such folder; a cohort is a folder with cohort.yaml and cases.csv"
+        raise CohortError(message)
+    if not path.exists():
+        message = f"{folder}: no cohort.yaml; `medfuse import` makes a cohort from a table or a folder of files"
+        raise CohortError(message)
+    try:
+        header = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        message = f"{path}: not valid YAML: {' '.join(str(error).split())}"
+        raise CohortError(message) from error
+    if not isinstance(header, dict):
+        message = f"{path}: should hold keys such as name, task and labels"
+        raise CohortError(message)
+    known = ("name", "task", "labels", "tabular", "groups", "urgency", "licence", "citation", "redaction")
+    unknown = [str(key) for key in header if key not in known]
+    labels = header.get("labels")
+    faults = {
+        f"unknown key '{', '.join(unknown)}'; known are {', '.join(known)}": unknown,
+        f"task is {header.get('task')!r}; it is one of {', '.join(TASKS)}": header.get("task") not in TASKS,
+        "labels should be a list of two or more names (one is enough for multilabel), none twice": (
+            not isinstance(labels, list)
+            or len(labels) < (1 if header.get("task") == "multilabel" else 2)
+            or len(set(map(str, labels))) < len(labels)
+        ),
+        "tabular should name each column's kind, number or category": (
+            not isinstance(header.get("tabular", {}), dict)
+            or any(kind not in KINDS for kind in header.get("tabular", {}).values())
+        ),
+    }
+    for fault, present in faults.items():
+        if present:
+            message = f"{path}: {fault}"
+            raise CohortError(message)
+    return {
+        "name": str(header.get("name", folder.name)),
+        "task": header["task"],
+        "labels": tuple(str(label) for label in header["labels"]),
+        "tabular": {str(column): kind for column, kind in header.get("tabular", {}).items()},
+        "groups": tuple(str(column) for column in header.get("groups", ())),
+        "urgency": {str(label): float(weight) for label, weight in header.get("urgency", {}).items()},
+        "licence": str(header.get("licence", "")),
+        "citation": str(header.get("citation", "")),
+        "redaction": header.get("redaction", {}),
+    }
+
+
+def _read_table(folder: Path) -> tuple[list[dict[str, str]], str]:
+    """The rows as text cells, and the name of the file they came from."""
+    if (folder / "cases.parquet").exists():
+        import pandas
+
+        table = pandas.read_parquet(folder / "cases.parquet")
+        cells = table.astype(object).where(table.notna(), "").astype(str)
+        return [dict(row) for row in cells.to_dict("records")], "cases.parquet"
+    path = folder / "cases.csv"
+    if not path.exists():
+        message = f"{folder}: no cases.csv or cases.parquet"
+        raise CohortError(message)
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            return [{k: v or "" for k, v in row.items() if k} for row in csv.DictReader(stream)], "cases.csv"
+    except (UnicodeDecodeError, csv.Error) as error:
+        message = f"{path}: not a UTF-8 CSV table: {error}"
+        raise CohortError(message) from error
+
+
+def _case_of(row: Mapping[str, str], header: Mapping[str, Any], root: Path) -> Case:
+    problems: list[str] = []
+    split = row.get("split", "").strip() or None
+    if split is not None and split not in SPLITS:
+        problems.append(f"split '{split}' is none of {', '.join(SPLITS)}; taken as none")
+        split = None
+    labels = _labels_of(row, header, problems)
+    values: dict[str, float | str | None] = {}
+    for column, kind in header["tabular"].items():
+        cell = row[column].strip()
+        values[column] = None if cell.lower() in MISSING else cell if kind == "category" else _number(cell)
+        if kind == "number" and values[column] is None and cell.lower() not in MISSING:
+            problems.append(f"column '{column}' should hold a number; taken as missing")
+    case_id = row["case_id"].strip()
+    return Case(
+        case_id=case_id,
+        patient_id=row.get("patient_id", "").strip() or case_id,
+        time=row.get("time", "").strip() or None,
+        split=split,
+        scans=tuple(Scan(path) for path in _paths(row.get("scans", ""), root, "scan", problems)),
+        notes=tuple(Note(path) for path in _paths(row.get("notes", ""), root, "note", problems)),
+        values=values,
+        labels=labels,
+        groups={column: row[column].strip() for column in header["groups"]},
+        problems=tuple(problems),
+    )
+
+
+def _labels_of(row: Mapping[str, str], header: Mapping[str, Any], problems: list[str]) -> dict[str, int | None]:
+    known: tuple[str, ...] = header["labels"]
+    unlabelled: dict[str, int | None] = dict.fromkeys(known)
+    if header["task"] == "multiclass":
+        diagnosis = row[DIAGNOSIS].strip()
+        if diagnosis in known:
+            return {label: int(label == diagnosis) for label in known}
+        if diagnosis:
+            problems.append(f"label '{diagnosis}' is none of {', '.join(known)}; taken as unlabelled")
+        return unlabelled
+    labels = unlabelled
+    for label in known:
+        cell = row[label].strip().lower()
+        number = None if cell in MISSING else _number(cell)
+        if number in (0.0, 1.0):
+            labels[label] = int(number)
+        elif cell not in MISSING:
+            problems.append(f"label '{label}' should be 0, 1 or blank; taken as blank")
+    return labels
+
+
+def _number(cell: str) -> float | None:
+    try:
+        value = float(cell)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _paths(cell: str, root: Path, what: str, problems: list[str]) -> Iterable[Path]:
+    for part in filter(None, (part.strip() for part in cell.split(SEPARATOR))):
+        path = Path(os.path.realpath(root / part))  # links are followed, so that none leads out
+        if path.is_relative_to(root):
+            yield path
+        else:
+            problems.append(f"{what} '{part}' lies outside the cohort's folder; left out")
+
+
+def _row_of(case: Case, cohort: Cohort) -> dict[str, Any]:
+    root = cohort.folder.resolve()
+    row: dict[str, Any] = {
+        "case_id": case.case_id,
+        "patient_id": case.patient_id,
+        "time": case.time or "",
+        "split": case.split or "",
+        "scans": SEPARATOR.join((root / scan.path).relative_to(root).as_posix() for scan in case.scans),
+        "notes": SEPARATOR.join((root / note.path).relative_to(root).as_posix() for note in case.notes if note.path),
+    }
+    if cohort.task == "multiclass":
+        row[DIAGNOSIS] = next((label for label in cohort.labels if case.labels.get(label) == 1), "")
+    else:
+        row |= {label: "" if (value := case.labels.get(label)) is None else value for label in cohort.labels}
+    row |= {column: "" if (value := case.values.get(column)) is None else value for column in cohort.tabular}
+    return row | {column: case.groups.get(column, "") for column in cohort.groups}
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)
