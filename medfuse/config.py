@@ -1,0 +1,246 @@
+"""The configuration: one strict object a YAML file; an unknown key is refused with the nearest known one named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from medfuse.case import Modality
+from medfuse.errors import ConfigError
+
+Tune = Literal["frozen", "last", "full"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ImageConfig(_Strict):
+    """How scans become tokens."""
+
+    encoder: Literal[
+        "efficientnet-lite0",
+        "monai-densenet121",
+        "monai-resnet18",
+        "monai-resnet50",
+        "torchvision-resnet50",
+        "transformers",
+    ] = "efficientnet-lite0"
+    """The network."""
+    weights: str = "embedded"
+    """`embedded` (inside a package), `imagenet` (the library's own download), `random`, or a file, folder or hub id."""
+    tune: Tune = "frozen"
+    """`frozen` (tokens are computed once and cached), `last` (the last block learns) or `full`."""
+    size: Annotated[int, Field(ge=32, le=2048)] = 224
+    """Side of the square that the network sees, pixels."""
+    max_scans: Annotated[int, Field(ge=1)] = 4
+    """Scans used of a case, in the order of the table; a warning says so when there are more."""
+
+
+class TextConfig(_Strict):
+    """How notes become tokens."""
+
+    encoder: Literal["minilm-l6", "transformers", "rnn"] = "minilm-l6"
+    """The network: MiniLM-L6 with embedded weights, any transformers encoder, or a GRU over its own vocabulary."""
+    weights: str = "embedded"
+    """`embedded`, a folder or a hub id such as `emilyalsentzer/Bio_ClinicalBERT`; the RNN has none."""
+    tune: Tune = "frozen"
+    """`frozen` (tokens are computed once and cached), `last` (the last layer learns) or `full`; the RNN always learns."""
+    window: Annotated[int, Field(ge=16, le=8192)] = 256
+    """Tokens of one window; a longer note is read in several windows, none of it is cut off."""
+    overlap: Annotated[int, Field(ge=0)] = 32
+    """Tokens of context that a window shares with the one before; they are encoded in both but kept once."""
+    max_windows: Annotated[int, Field(ge=1)] = 16
+    """Windows used of a case; a warning says so when there are more."""
+    exclude_sections: tuple[str, ...] = (
+        "FINDINGS",
+        "IMPRESSION",
+        "CONCLUSION",
+        "RECOMMENDATION",
+        "DISCHARGE DIAGNOSIS",
+        "ASSESSMENT",
+        "HOSPITAL COURSE",
+    )
+    """Sections written after the image was read, which contain the diagnosis; allow them for report classification."""
+    vocabulary: Annotated[int, Field(ge=16)] = 4000
+    """Largest vocabulary of the RNN, learned from the training split."""
+
+    @model_validator(mode="after")
+    def _overlap_fits(self) -> TextConfig:
+        if self.overlap >= self.window // 2:
+            message = "overlap should be less than half of window"
+            raise ValueError(message)
+        return self
+
+
+class TabularConfig(_Strict):
+    """How measured values become tokens."""
+
+    columns: tuple[str, ...] | None = None
+    """Columns used; null takes every tabular column of the cohort."""
+
+
+class FusionConfig(_Strict):
+    """How the modalities are joined."""
+
+    name: Literal["weighted_sum", "concat", "gate", "cross_attention", "late"] = "cross_attention"
+    """Which fusion; docs/architecture.md has the formula of each."""
+    width: Annotated[int, Field(ge=4, multiple_of=4)] = 64
+    """Width of every token and of the fused vector."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    """Dropout on tokens and on the fused vector."""
+
+
+class TrainingConfig(_Strict):
+    """How the model learns."""
+
+    epochs: Annotated[int, Field(ge=1)] = 40
+    """Most passes over the training split."""
+    batch_size: Annotated[int, Field(ge=1)] = 32
+    """Cases in one step."""
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    """Peak of a one-cycle schedule, for everything but a tuned encoder."""
+    encoder_learning_rate: Annotated[float, Field(gt=0)] = 2e-5
+    """The same for the weights of an encoder that is tuned."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.05
+    """AdamW's decoupled decay."""
+    patience: Annotated[int, Field(ge=1)] = 10
+    """Epochs without a better validation loss before training stops."""
+    modality_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    """Chance that a present modality is withheld from a case in a step; one always stays."""
+    unimodal_loss: Annotated[float, Field(ge=0)] = 0.3
+    """Weight of the loss that each modality alone has to keep low, so that none starves."""
+    class_weights: bool = True
+    """Whether rare classes weigh more, by the square root of their inverse frequency."""
+    members: Annotated[int, Field(ge=1, le=20)] = 1
+    """Heads trained from different seeds and averaged; only with frozen encoders is more than one cheap."""
+
+
+class CalibrationConfig(_Strict):
+    """How logits become probabilities."""
+
+    method: Literal["temperature"] = "temperature"
+    """Temperature scaling, fitted on the calibration split."""
+    coverage: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    """Share of unseen cases whose true label the prediction set should hold."""
+
+
+class Config(_Strict):
+    """All that decides a training, besides the cohort.
+
+    Example:
+        >>> Config().fusion.name
+        'cross_attention'
+    """
+
+    name: str = "medfuse"
+    """A short name for reports."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Decides splits, initial weights, order and dropout."""
+    image: ImageConfig | None = ImageConfig()
+    """null leaves the scans out."""
+    text: TextConfig | None = TextConfig()
+    """null leaves the notes out."""
+    tabular: TabularConfig | None = TabularConfig()
+    """null leaves the values out."""
+    fusion: FusionConfig = FusionConfig()
+    """How modalities are joined."""
+    training: TrainingConfig = TrainingConfig()
+    """How the model learns."""
+    calibration: CalibrationConfig = CalibrationConfig()
+    """How logits become probabilities."""
+
+    @model_validator(mode="after")
+    def _has_input(self) -> Config:
+        if not self.modalities:
+            message = "image, text and tabular are all null; at least one is needed"
+            raise ValueError(message)
+        return self
+
+    @property
+    def modalities(self) -> tuple[Modality, ...]:
+        """The modalities that are used, in their fixed order."""
+        parts: dict[Modality, object] = {"image": self.image, "text": self.text, "tabular": self.tabular}
+        return tuple(name for name, part in parts.items() if part is not None)
+
+    @classmethod
+    def load(cls, path: str | Path, *, overrides: Sequence[str] = ()) -> Config:
+        """Read a YAML file and apply overrides such as `training.epochs=5` or `text=null`.
+
+        Raises:
+            ConfigError: If the file or an override is not valid, with the key and the nearest known one.
+        """
+        path = Path(path)
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            message = f"{path}: no such config; the recipes that come with medfuse lie in configs/"
+            raise ConfigError(message) from error
+        except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+            message = f"{path}: not valid YAML: {' '.join(str(error).split())}"
+            raise ConfigError(message) from error
+        return cls.parse(content or {}, source=str(path), overrides=overrides)
+
+    @classmethod
+    def parse(cls, content: Any, *, source: str, overrides: Sequence[str] = ()) -> Config:
+        """Check nested keys and values as `load` does; `source` is named in errors."""
+        if not isinstance(content, dict):
+            message = f"{source}: should hold keys such as image, text and fusion"
+            raise ConfigError(message)
+        for override in overrides:
+            _override(content, override)
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            message = f"{source}: {'; '.join(_explain(error))}"
+            raise ConfigError(message) from error
+
+    def to_yaml(self) -> str:
+        """The whole configuration, defaults included."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _override(content: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        message = f"--set {override}: should read key=value, such as training.epochs=5"
+        raise ConfigError(message)
+    *parents, last = key.split(".")
+    for parent in parents:
+        inner = content.setdefault(parent, {})
+        if inner is None:
+            inner = content[parent] = {}
+        if not isinstance(inner, dict):
+            message = f"--set {override}: '{parent}' holds a value, not keys"
+            raise ConfigError(message)
+        content = inner
+    try:
+        content[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        message = f"--set {override}: '{value}' is not a YAML value"
+        raise ConfigError(message) from error
+
+
+def _explain(error: ValidationError) -> Iterator[str]:
+    """One clause a fault, with the dotted key."""
+    for fault in error.errors():
+        *parents, last = (str(part) for part in fault["loc"]) if fault["loc"] else ("config",)
+        if fault["type"] == "extra_forbidden":
+            known = _known_keys(parents)
+            near = get_close_matches(last, known, n=1, cutoff=0.5)
+            hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(known)}"
+            yield f"unknown key '{'.'.join([*parents, last])}'; {hint}"
+        else:
+            yield f"'{'.'.join([*parents, last])}': {fault['msg'].removeprefix('Value error, ')}"
+
+
+def _known_keys(parents: Sequence[str]) -> list[str]:
+    model: Any = Config()
+    for parent in parents:
+        model = getattr(model, parent, model)
+    return list(type(model).model_fields)

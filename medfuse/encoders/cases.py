@@ -1,0 +1,282 @@
+"""Cases to what the model takes: files are read, fitted, cut into windows and, by frozen encoders, encoded.
+
+Reading runs in threads ahead of encoding. A damaged file costs that file: the case goes on with the rest, and says so.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from medfuse.case import Case, Modality, Note, Scan
+from medfuse.config import Config
+from medfuse.encoders.cache import TokenCache, digest_of, half, key_of
+from medfuse.encoders.image import ImageEncoder
+from medfuse.encoders.tabular import Column
+from medfuse.encoders.text import NoteTokenizer, TextEncoder, pad
+from medfuse.errors import NoteError, ScanError
+from medfuse.imaging import fit_scan, read_scan
+from medfuse.notes import note_from_text, read_note, select
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_CHUNK = 16  # cases read ahead and encoded together
+_READERS = 2  # threads that read files
+_IMAGES = 4  # scans in one forward pass of a frozen encoder; larger batches are no faster on a CPU
+_TOKENS = 4096  # padded tokens in one forward pass of a frozen text encoder
+
+CONTEXT, KEPT = 1, 2  # marks beside token ids: read for context only, and read for itself
+
+
+@dataclass(frozen=True)
+class EncodedCase:
+    """A case as the model takes it.
+
+    Attributes:
+        case: The case.
+        parts: By modality; one that is absent is not there. `image`: half-precision tokens [L, D] of a frozen encoder,
+            or grey squares [S, size, size] for one that learns. `text`: tokens [L, D], or ids with marks [W, T, 2].
+            `tabular`: encoded values [C].
+        warnings: What a reader must know about the input.
+        unreadable: Files that could not be read, one line each.
+    """
+
+    case: Case
+    parts: Mapping[Modality, Tensor]
+    warnings: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
+
+
+@dataclass
+class _Item:
+    """A scan or the notes of a case on their way to tokens."""
+
+    key: str
+    tokens: Tensor | None = None
+    pixels: Tensor | None = None
+    windows: list[tuple[list[int], list[bool]]] = field(default_factory=list)
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass
+class _Read:
+    """A case whose files were read."""
+
+    case: Case
+    scans: list[_Item] = field(default_factory=list)
+    text: _Item | None = None
+    warnings: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+
+
+class CaseEncoder:
+    """Streams cases through reading and frozen encoders.
+
+    Args:
+        config: The configuration of the model.
+        image: The imaging encoder; None if scans are not used.
+        text: The text encoder; None if notes are not used.
+        tokenizer: The text encoder's tokenizer.
+        columns: The tabular columns; empty if values are not used.
+        cache: Where tokens of frozen encoders are kept; None keeps nothing.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        image: ImageEncoder | None,
+        text: TextEncoder | None,
+        tokenizer: NoteTokenizer | None,
+        columns: Sequence[Column],
+        cache: TokenCache | None = None,
+    ) -> None:
+        self.config = config
+        self.image = image.eval() if image is not None and is_frozen(config, "image") else None
+        self.text = text.eval() if text is not None and is_frozen(config, "text") else None
+        self.tokenizer = tokenizer
+        self.columns = columns
+        self.cache = cache
+        self._digests = {
+            name: digest_of(encoder) if cache is not None and encoder is not None else ""
+            for name, encoder in (("image", self.image), ("text", self.text))
+        }
+
+    def stream(self, cases: Iterable[Case]) -> Iterator[EncodedCase]:
+        """Encode cases in order; memory holds a few chunks of them, however many there are."""
+        remaining = iter(cases)
+        with ThreadPoolExecutor(_READERS) as pool:
+            ahead: deque[list[Future[_Read]]] = deque()
+            while True:
+                while len(ahead) < 2 and (chunk := list(islice(remaining, _CHUNK))):
+                    ahead.append([pool.submit(self._read, case) for case in chunk])
+                if not ahead:
+                    return
+                read = [future.result() for future in ahead.popleft()]
+                if chunk := list(islice(remaining, _CHUNK)):  # keep the readers busy while this thread encodes
+                    ahead.append([pool.submit(self._read, case) for case in chunk])
+                self._encode_scans([item for one in read for item in one.scans])
+                self._encode_texts([one.text for one in read if one.text is not None])
+                yield from (self._finish(one) for one in read)
+
+    def _read(self, case: Case) -> _Read:
+        read = _Read(case, warnings=list(case.problems))
+        if self.config.image is not None:
+            for scan in case.scans[: self.config.image.max_scans]:
+                try:
+                    item = self._read_scan(scan)
+                except ScanError as error:
+                    read.unreadable.append(str(error))
+                else:
+                    read.scans.append(item)
+                    read.warnings.extend(f"scan {scan.path.name}: {warning}" for warning in item.warnings)
+            if (count := len(case.scans)) > (limit := self.config.image.max_scans):
+                read.warnings.append(f"{count} scans; the first {limit} are used")
+        if self.config.text is not None:
+            self._read_notes(case, read)
+        return read
+
+    def _read_scan(self, scan: Scan) -> _Item:
+        assert self.config.image is not None
+        key = ""
+        if self.cache is not None and self.image is not None:
+            key = key_of("image", _bytes_digest(scan.path), self._digests["image"], self.config.image.size)
+            if (entry := self.cache.get(key)) is not None:
+                return _Item(key, tokens=entry[0], warnings=entry[1])
+        fitted = fit_scan(scan if scan.pixels is not None else read_scan(scan.path), self.config.image.size)
+        assert fitted.pixels is not None
+        assert fitted.receipt is not None
+        return _Item(key, pixels=torch.from_numpy(fitted.pixels), warnings=fitted.receipt.warnings)
+
+    def _read_notes(self, case: Case, read: _Read) -> None:
+        assert self.config.text is not None
+        assert self.tokenizer is not None
+        texts = []
+        for note in case.notes:
+            name = note.path.name if note.path else "as given"
+            try:
+                whole = _read(note)
+            except NoteError as error:
+                read.unreadable.append(str(error))
+                continue
+            read.warnings.extend(f"note {name}: {warning}" for warning in whole.warnings)
+            selected = select(whole, exclude=self.config.text.exclude_sections).strip()
+            if selected:
+                texts.append(selected)
+            elif whole.text:
+                read.warnings.append(f"note {name}: nothing is left once the excluded sections are out")
+        if not texts:
+            return
+        text = "\n\n".join(texts)
+        settings = (self.config.text.window, self.config.text.overlap, self.config.text.max_windows)
+        key = key_of("text", text, self._digests["text"], *settings)
+        windows = self.tokenizer.windows(text)
+        if len(windows) > self.config.text.max_windows:
+            read.warnings.append(
+                f"notes fill {len(windows)} windows; the first {self.config.text.max_windows} are used"
+            )
+            windows = windows[: self.config.text.max_windows]
+        read.text = _Item(key, windows=windows)
+        if self.cache is not None and self.text is not None and (entry := self.cache.get(key)) is not None:
+            read.text.tokens = entry[0]
+
+    @torch.inference_mode()
+    def _encode_scans(self, items: Sequence[_Item]) -> None:
+        if self.image is None:
+            return
+        missing = [item for item in items if item.tokens is None]
+        for start in range(0, len(missing), _IMAGES):
+            batch = missing[start : start + _IMAGES]
+            pixels = torch.stack([item.pixels for item in batch if item.pixels is not None])
+            for item, tokens in zip(batch, half(self.image(pixels)), strict=True):
+                self._keep(item, tokens)
+
+    @torch.inference_mode()
+    def _encode_texts(self, items: Sequence[_Item]) -> None:
+        if self.text is None:
+            return
+        missing = [item for item in items if item.tokens is None]
+        jobs = [(item, place) for item in missing for place in range(len(item.windows))]
+        jobs.sort(key=lambda job: len(job[0].windows[job[1]][0]))  # windows of like length waste little padding
+        found: dict[tuple[int, int], Tensor] = {}
+        while jobs:
+            count = 1
+            while count < len(jobs) and (count + 1) * len(jobs[count][0].windows[jobs[count][1]][0]) <= _TOKENS:
+                count += 1
+            batch, jobs = jobs[:count], jobs[count:]
+            vectors = half(self.text(*pad([item.windows[place][0] for item, place in batch])))
+            for (item, place), window in zip(batch, vectors, strict=True):
+                kept = torch.tensor(item.windows[place][1])
+                found[id(item), place] = window[: len(kept)][kept]
+        for item in missing:
+            self._keep(item, torch.cat([found[id(item), place] for place in range(len(item.windows))]))
+
+    def _keep(self, item: _Item, tokens: Tensor) -> None:
+        item.tokens, item.pixels = tokens, None
+        if self.cache is not None:
+            self.cache.put(item.key, tokens, item.warnings)
+
+    def _finish(self, read: _Read) -> EncodedCase:
+        parts: dict[Modality, Tensor] = {}
+        if read.scans:
+            tokens = [item.tokens for item in read.scans if item.tokens is not None]
+            pixels = [item.pixels for item in read.scans if item.pixels is not None]
+            parts["image"] = torch.cat(tokens) if tokens else torch.stack(pixels)
+        if read.text is not None:
+            parts["text"] = read.text.tokens if read.text.tokens is not None else _marked(read.text.windows)
+        if self.columns:
+            values = torch.tensor([column.encode(read.case.values.get(column.name)) for column in self.columns])
+            if not bool(values.isnan().all()):
+                parts["tabular"] = values
+        for column in self.columns:
+            value = read.case.values.get(column.name)
+            if column.categories and value is not None and value not in column.categories:
+                read.warnings.append(
+                    f"column '{column.name}' holds a category that training never saw; taken as missing"
+                )
+        return EncodedCase(read.case, parts, tuple(read.warnings + read.unreadable), tuple(read.unreadable))
+
+
+def is_frozen(config: Config, modality: Modality) -> bool:
+    """Whether the modality's encoder stays as it is, so that its tokens can be kept."""
+    if modality == "image":
+        return config.image is not None and config.image.tune == "frozen"
+    if modality == "text":
+        return config.text is not None and config.text.tune == "frozen" and config.text.encoder != "rnn"
+    return False
+
+
+def _read(note: Note) -> Note:
+    if note.text is not None:
+        return note if note.sections else note_from_text(note.text)
+    if note.path is None:
+        message = "a note has neither a path nor a text"
+        raise NoteError(message)
+    return read_note(note.path)
+
+
+def _bytes_digest(path: Path) -> str:
+    from medfuse.encoders.weights import sha256_of
+
+    try:
+        return sha256_of(path)
+    except OSError as error:
+        message = f"{path.name}: cannot be read ({error.strerror}); check that the file is there"
+        raise ScanError(message) from error
+
+
+def _marked(windows: Sequence[tuple[list[int], list[bool]]]) -> Tensor:
+    """Ids and marks [W, T, 2] of windows; the mark of padding is 0."""
+    ids, mask = pad([window for window, _ in windows])
+    marks = torch.zeros_like(ids)
+    for row, (_, kept) in enumerate(windows):
+        marks[row, : len(kept)] = torch.where(torch.tensor(kept), KEPT, CONTEXT)
+    return torch.stack([ids, marks.where(mask, 0)], dim=-1)

