@@ -50,7 +50,7 @@ class TextConfig(_Strict):
     weights: str = "embedded"
     """`embedded`, a folder or a hub id such as `emilyalsentzer/Bio_ClinicalBERT`; the RNN has none."""
     tune: Tune = "frozen"
-    """`frozen` (tokens are computed once and cached), `last` (the last layer learns) or `full`; the RNN always learns."""
+    """`frozen` (tokens are kept in a cache), `last` (the last layer learns) or `full`; an RNN always learns."""
     window: Annotated[int, Field(ge=16, le=8192)] = 256
     """Tokens of one window; a longer note is read in several windows, none of it is cut off."""
     overlap: Annotated[int, Field(ge=0)] = 32

@@ -122,7 +122,11 @@ class DiagnosisModel(nn.Module):
 
     Attributes:
         heads: One or several heads of the same shape, whose logits are averaged.
+        offset: What class weights in the loss add to the logits [C]; it is taken off again, so that rare labels are
+            learned without being promised too often (prior correction, Menon et al. 2021, arXiv:2007.07314).
     """
+
+    offset: Tensor
 
     def __init__(
         self,
@@ -149,6 +153,7 @@ class DiagnosisModel(nn.Module):
             for _ in range(config.training.members)
         ]
         self.heads = nn.ModuleList(heads)
+        self.register_buffer("offset", torch.zeros(labels))
         self.modalities: tuple[Modality, ...] = heads[0].fusion.modalities
 
     def encode(self, batch: Mapping[Modality, Padded]) -> dict[Modality, Encoded]:
@@ -208,7 +213,7 @@ class DiagnosisModel(nn.Module):
                 unknown = values.masked_fill(~mask.any(1, keepdim=True), torch.nan)
                 inputs["tabular"] = head.tabular(unknown)
             outputs.append(head(inputs, kept=kept))
-        logits = torch.stack([output.logits for output in outputs]).mean(0)
+        logits = torch.stack([output.logits for output in outputs]).mean(0) - self.offset
         return Output(logits, torch.stack([output.weights for output in outputs]).mean(0))
 
     def _encode_pixels(self, values: Tensor, mask: Tensor) -> Encoded:

@@ -53,7 +53,7 @@ class TemperatureScaling:
     @property
     def at_bound_(self) -> bool:
         """Whether T stopped at a bound."""
-        return not COLDEST * 1.01 < self.temperature_ < HOTTEST / 1.01
+        return self.temperature_ in (COLDEST, HOTTEST)
 
     def fit(self, logits: Float[ndarray, "n c"], labels: Float[ndarray, "n c"]) -> TemperatureScaling:
         """Find T.
@@ -87,7 +87,8 @@ class TemperatureScaling:
             method="bounded",
             options={"xatol": 1e-6},
         )
-        temperature = math.exp(found.x)
+        # The bounds too: towards one the loss can fall below what floats tell apart, and the search stops early.
+        temperature = min((COLDEST, HOTTEST, math.exp(found.x)), key=lambda t: loss(logits / t, labels))
         # Where T changes nothing (all logits alike) the model is left as it is.
         return temperature if loss(logits / temperature, labels) < loss(logits, labels) - 1e-12 else 1.0
 

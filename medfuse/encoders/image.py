@@ -35,6 +35,9 @@ class ImageEncoder(nn.Module):
         width: Width of a token.
     """
 
+    mean: Tensor
+    deviation: Tensor
+
     def __init__(self, network: nn.Module, *, width: int, last: nn.Module, architecture: Mapping[str, Any]) -> None:
         super().__init__()
         self.network = network
@@ -46,7 +49,7 @@ class ImageEncoder(nn.Module):
 
     def forward(self, pixels: Float[Tensor, "n s s"]) -> Float[Tensor, "n l d"]:
         """Tokens [N, L, width] of grey values [N, S, S] in 0…1."""
-        found = self.network((pixels.unsqueeze(1) - self.mean) / self.deviation)
+        found: Tensor = self.network((pixels.unsqueeze(1) - self.mean) / self.deviation)
         return found.flatten(2).transpose(1, 2) if found.ndim == 4 else found
 
     def last_parameters(self) -> list[nn.Parameter]:
@@ -57,7 +60,7 @@ class ImageEncoder(nn.Module):
 class _Features(nn.Module):
     """Calls one method of a network, so that what it computes for other purposes is left out."""
 
-    def __init__(self, network: nn.Module, call: Callable[[nn.Module, Tensor], Tensor]) -> None:
+    def __init__(self, network: nn.Module, call: Callable[[Any, Tensor], Tensor]) -> None:
         super().__init__()
         self.body = network
         self._call = call
@@ -140,10 +143,12 @@ def build_image_encoder(
             return _transformers(architecture), WeightsReceipt("bundle")
         folder = weights.checkpoint_folder(config.weights)
         encoder = _transformers(weights.checkpoint_config(folder))
+        inner = encoder.network
+        assert isinstance(inner, _Features)
         path = weights.checkpoint_weights(folder)
-        tensors = _under_prefix(weights.read_tensors(path), encoder.network.body)
+        tensors = _under_prefix(weights.read_tensors(path), inner.body)
         filled = weights.fill(
-            encoder.network.body, tensors, source=config.weights, sha256=weights.sha256_of(path), optional=("pooler.",)
+            inner.body, tensors, source=config.weights, sha256=weights.sha256_of(path), optional=("pooler.",)
         )
         return encoder, filled
     encoder = IMAGE_ENCODERS[config.encoder]()

@@ -70,6 +70,8 @@ class TabularEncoder(nn.Module):
         width: Width of a token.
     """
 
+    is_number: Tensor
+
     def __init__(self, columns: Sequence[Column], *, width: int) -> None:
         super().__init__()
         self.columns = tuple(columns)
@@ -94,11 +96,12 @@ class TabularEncoder(nn.Module):
         present = known.any(1, keepdim=True)
         return Encoded.of(tokens, present.expand_as(known))
 
-    def architecture(self) -> list[dict[str, Any]]:
+    @staticmethod
+    def architecture_of(columns: Sequence[Column]) -> list[dict[str, Any]]:
         """What is needed to build the encoder again without its weights, as JSON holds it."""
-        return [asdict(column) for column in self.columns]
+        return [asdict(column) for column in columns]
 
     @staticmethod
     def columns_from(architecture: Sequence[Mapping[str, Any]]) -> tuple[Column, ...]:
-        """The columns that `architecture` wrote."""
+        """The columns that `architecture_of` wrote."""
         return tuple(Column(**{**column, "categories": tuple(column["categories"])}) for column in architecture)

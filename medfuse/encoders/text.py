@@ -208,7 +208,8 @@ def _read_tokenizer(folder: Path) -> Tokenizer:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(folder, use_fast=True, trust_remote_code=False).backend_tokenizer
+        kept = AutoTokenizer.from_pretrained(folder, use_fast=True, trust_remote_code=False).backend_tokenizer
+        return Tokenizer.from_str(kept.to_str())
     except (OSError, ValueError, AttributeError) as error:
         message = f"{folder.name}: no tokenizer.json and no vocabulary that transformers can convert to one"
         raise EncoderError(message) from error

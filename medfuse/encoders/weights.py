@@ -57,7 +57,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 
-            return load_file(path)
+            return dict(load_file(path))
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # the libraries raise many kinds, all meaning the same
         message = f"{path.name}: not a file of weights that can be read safely ({type(error).__name__})"

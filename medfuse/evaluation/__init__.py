@@ -1,1 +1,8 @@
-"""How good a model is: metrics with intervals, and the report."""
+"""Held-out data decide: metrics, intervals, what each modality brings, baselines and the report."""
+
+from __future__ import annotations
+
+from medfuse.evaluation.evaluate import Evaluation, evaluate
+from medfuse.evaluation.folds import cross_validate
+
+__all__ = ["Evaluation", "cross_validate", "evaluate"]

@@ -1,0 +1,9 @@
+"""Files to text, sections and what of them a model may read."""
+
+from __future__ import annotations
+
+from medfuse.notes.read import note_from_text, read_note
+from medfuse.notes.redaction import Redaction
+from medfuse.notes.sections import OUTCOME_SECTIONS, find_sections, select
+
+__all__ = ["OUTCOME_SECTIONS", "Redaction", "find_sections", "note_from_text", "read_note", "select"]

@@ -1,0 +1,248 @@
+"""Evaluate a bundle on cases that it has not seen."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from medfuse.bundle import Bundle
+from medfuse.case import Case, Modality, Prediction
+from medfuse.cohort import Cohort
+from medfuse.encoders.cache import TokenCache, default_cache
+from medfuse.errors import CohortError
+from medfuse.evaluation.baselines import BASELINES, Baselines
+from medfuse.evaluation.report import write_report
+from medfuse.evaluation.summary import headline, summarise
+from medfuse.inference import Predictor, write_predictions
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from numpy import ndarray
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What held-out cases say of a model.
+
+    Attributes:
+        metrics: What `metrics.json` holds.
+        predictions: One a case, in order.
+        title: For the report.
+    """
+
+    metrics: Mapping[str, Any]
+    predictions: Sequence[Prediction]
+    title: str = "Evaluation"
+
+    def save(self, folder: str | Path) -> Path:
+        """Write `metrics.json`, `predictions.jsonl`, `predictions.parquet` and `report.html`."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_predictions(self.predictions, folder / "predictions.jsonl")
+        write_predictions(self.predictions, folder / "predictions.parquet")
+        write_report(self.metrics, folder / "report.html", title=self.title)
+        partial = folder / "metrics.json.partial"
+        partial.write_text(json.dumps(self.metrics, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        os.replace(partial, folder / "metrics.json")
+        return folder
+
+
+@dataclass
+class Held:
+    """Held-out cases with what was said of them, collected over one or several folds."""
+
+    cases: list[Case] = field(default_factory=list)
+    predictions: list[Prediction] = field(default_factory=list)
+    probability: list[Float[ndarray, "p c"]] = field(default_factory=list)
+    present: list[tuple[Modality, ...]] = field(default_factory=list)
+    baselines: dict[str, list[Float[ndarray, " c"]]] = field(default_factory=dict)
+
+
+def evaluate(
+    bundle: Bundle | str | Path,
+    cohort: Cohort | str | Path,
+    *,
+    baselines: bool = False,
+    draws: int = 1000,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Evaluate a bundle on the test cases of a cohort.
+
+    The cases are those of the cohort's test split, or of all splits if it has none; patients that training saw are
+    left out in either case, and their number is told.
+
+    Args:
+        bundle: The bundle or its folder.
+        cohort: The cohort or its folder.
+        baselines: Whether to fit and report the plain references on the patients that the bundle was trained on.
+        draws: Bootstrap draws of the intervals; 0 for none.
+        cache: Where tokens of frozen encoders are kept; None takes the user's cache folder.
+        progress: Called with 1 for each case.
+
+    Raises:
+        BundleError: If the bundle is damaged.
+        CohortError: If no case is left to evaluate on.
+    """
+    bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
+    cohort = cohort if isinstance(cohort, Cohort) else Cohort.load(cohort)
+    cases, problems = _held_out(bundle, cohort)
+    predictor = Predictor(bundle, cache=TokenCache(cache or default_cache()))
+    held = Held()
+    collect(predictor, cases, held, progress=progress)
+    if baselines:
+        known = [case for case in cohort.cases if bundle.split_of(case.patient_id) in ("train", "validation")]
+        fit_baselines(predictor, known, cases, held, progress=progress)
+    title = f"{bundle.config.name} on {cohort.name}"
+    return assemble(held, bundle=bundle, cohort=cohort, problems=problems, draws=draws, title=title)
+
+
+def collect(predictor: Predictor, cases: Iterable[Case], held: Held, *, progress: Progress | None = None) -> None:
+    """Classify cases and add what was said of them, for every pattern of modalities."""
+    for batch, _, probability in predictor.probabilities(cases):
+        held.cases += [one.case for one in batch]
+        held.predictions += predictor.predictions(batch, probability)
+        held.probability += list(probability.transpose(1, 0, 2))
+        held.present += [tuple(one.parts) for one in batch]
+        if progress is not None:
+            progress(len(batch))
+
+
+def fit_baselines(
+    predictor: Predictor, known: Sequence[Case], cases: Sequence[Case], held: Held, *, progress: Progress | None = None
+) -> None:
+    """Fit every reference on the known cases and add what it says of the held-out ones."""
+    bundle = predictor.bundle
+    labelled = [case for case in known if case.labelled]
+    if not labelled:
+        message = "baselines need the cases that the bundle was trained on; this cohort has none of them"
+        raise CohortError(message)
+    references = Baselines(task=bundle.task, labels=bundle.labels, config=bundle.config, seed=bundle.config.seed)
+    references.fit(predictor.encoder.stream(labelled))
+    for name, probability in references.predict(predictor.encoder.stream(cases)).items():
+        held.baselines.setdefault(name, []).extend(probability)
+    if progress is not None:
+        progress(0)
+
+
+def assemble(
+    held: Held, *, bundle: Bundle, cohort: Cohort, problems: Sequence[str], draws: int, title: str
+) -> Evaluation:
+    """Measure what was collected. Cases that could not be classified are counted, not scored."""
+    scored = [row for row, prediction in enumerate(held.predictions) if prediction.error is None]
+    failed = [p for p in held.predictions if p.error is not None]
+    told = [*problems, *(f"case {p.case_id} could not be classified: {p.error}" for p in failed)]
+    for prediction in held.predictions:
+        if prediction.error is None:
+            told += [f"case {prediction.case_id}: {warning}" for warning in prediction.warnings if "cannot" in warning]
+    truth = np.array([_truth(held.cases[row], bundle) for row in scored]).reshape(len(scored), len(bundle.labels))
+    if not scored or np.isnan(truth).all():
+        message = f"{cohort.folder}: no labelled case to evaluate on"
+        raise CohortError(message)
+    patients = [held.cases[row].patient_id for row in scored]
+    every = np.stack([held.probability[row] for row in scored])  # [N, patterns, C]
+    shared: dict[str, Any] = {"patients": patients, "task": bundle.task, "draws": draws}
+    metrics = summarise(
+        truth=truth, probability=every[:, -1], labels=bundle.labels, best=_best(held, scored, bundle, cohort), **shared
+    )
+    metrics["reliance"] = _reliance(truth, every, bundle, shared)
+    metrics["patterns"] = _patterns([held.present[row] for row in scored], truth, every[:, -1], shared)
+    metrics["conformal"] = _coverage(truth, [held.predictions[row] for row in scored], bundle)
+    if held.baselines:
+        metrics["baselines"] = {
+            BASELINES[name]: headline(truth=truth, probability=np.array(found)[scored], **shared)
+            for name, found in held.baselines.items()
+        }
+    metrics["n_failed"] = len(failed)
+    metrics["bundle"] = bundle.digest
+    metrics["problems"] = told
+    return Evaluation(metrics, held.predictions, title)
+
+
+def _held_out(bundle: Bundle, cohort: Cohort) -> tuple[list[Case], list[str]]:
+    problems = list(cohort.problems)
+    unknown = [label for label in cohort.labels if label not in bundle.labels]
+    if unknown:
+        problems.append(f"label {', '.join(unknown)} is unknown to the bundle; cases with it count as unlabelled")
+    has_splits = any(case.split is not None for case in cohort.cases)
+    candidates = [case for case in cohort.cases if not has_splits or case.split == "test"]
+    cases = [case for case in candidates if bundle.split_of(case.patient_id) is None]
+    if has_splits and len(cases) < len(candidates):
+        problems.append(f"{len(candidates) - len(cases)} test cases left out: training saw their patients")
+    if not any(case.labelled for case in cases):
+        message = f"{cohort.folder}: no labelled case of a patient that training has not seen; nothing to evaluate on"
+        raise CohortError(message)
+    return cases, problems
+
+
+def _truth(case: Case, bundle: Bundle) -> list[float]:
+    values = [np.nan if (value := case.labels.get(label)) is None else float(value) for label in bundle.labels]
+    if bundle.task == "multiclass" and sum(value == 1 for value in values) != 1:
+        return [np.nan] * len(values)
+    return values
+
+
+def _best(held: Held, scored: Sequence[int], bundle: Bundle, cohort: Cohort) -> dict[str, Float[ndarray, "n c"]] | None:
+    """The true posterior of the scored cases, where the cohort knows it for all of them."""
+    truth = cohort.truth()
+    if truth is None or cohort.labels != bundle.labels:
+        return None
+    ids = [held.cases[row].case_id for row in scored]
+    return {
+        str(evidence): np.array([posterior[case_id] for case_id in ids])
+        for evidence, posterior in truth.items()
+        if all(case_id in posterior for case_id in ids)
+    }
+
+
+def _reliance(
+    truth: Float[ndarray, "n c"], every: Float[ndarray, "n p c"], bundle: Bundle, shared: Mapping[str, Any]
+) -> dict[str, Any]:
+    """AUROC of the same model with a modality withheld from every case, and with that modality alone."""
+    modalities = bundle.model.modalities
+    if len(modalities) < 2:
+        return {}
+    found = {}
+    for place, name in enumerate(modalities):
+        without, alone = (1 << len(modalities)) - 1 - (1 << place), 1 << place
+        found[f"without {name}"] = headline(truth=truth, probability=every[:, without], **shared)["auroc"]
+        found[f"{name} alone"] = headline(truth=truth, probability=every[:, alone], **shared)["auroc"]
+    return found
+
+
+def _patterns(
+    present: Sequence[tuple[Modality, ...]],
+    truth: Float[ndarray, "n c"],
+    probability: Float[ndarray, "n c"],
+    shared: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The metrics by which modalities the cases really had."""
+    found = {}
+    for pattern in sorted(set(present), key=lambda p: (-len(p), p)):
+        rows = [row for row, has in enumerate(present) if has == pattern]
+        part = {**shared, "patients": [shared["patients"][row] for row in rows]}
+        if not np.isnan(truth[rows]).all():
+            found[" + ".join(pattern)] = headline(truth=truth[rows], probability=probability[rows], **part)
+    return found
+
+
+def _coverage(truth: Float[ndarray, "n c"], predictions: Sequence[Prediction], bundle: Bundle) -> dict[str, Any]:
+    """How often the prediction set held the true labels, and how often the model abstained."""
+    inside = np.array([[label in p.prediction_set for label in bundle.labels] for p in predictions])
+    rows = (truth == 1).any(1)
+    covered = ((truth != 1) | inside).all(1)[rows]
+    return {
+        "nominal": bundle.conformal.coverage,
+        "covered": float(covered.mean()) if len(covered) else None,
+        "n": int(rows.sum()),
+        "abstained": float(np.mean([p.abstain for p in predictions])),
+        "mean_set_size": float(inside.sum(1).mean()),
+    }

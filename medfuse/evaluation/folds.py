@@ -1,0 +1,65 @@
+"""Cross-validation by patient: every case is held out once, and model and references see the same folds."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from medfuse.case import Split
+from medfuse.cohort import Cohort, patient_folds
+from medfuse.config import Config
+from medfuse.encoders.cache import TokenCache, default_cache
+from medfuse.evaluation.evaluate import Evaluation, Held, assemble, collect, fit_baselines
+from medfuse.inference import Predictor
+from medfuse.training import fit
+
+_INNER: tuple[Split, ...] = ("validation", "calibration", "train", "train", "train", "train", "train", "train")
+
+
+def cross_validate(
+    config: Config,
+    cohort: Cohort,
+    *,
+    folds: int = 5,
+    baselines: bool = False,
+    draws: int = 1000,
+    cache: Path | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Evaluation:
+    """Train anew in each fold and evaluate on the patients left out; a split in the table is not used.
+
+    Within a fold an eighth of the other patients validates, an eighth calibrates and the rest trains.
+
+    Args:
+        config: What to train.
+        cohort: On what; only its labelled cases are used.
+        folds: How many.
+        baselines: Whether to report the references too, fitted in each fold on its training and validation patients.
+        draws: Bootstrap draws of the intervals.
+        cache: Where tokens of frozen encoders are kept; None takes the user's cache folder.
+        progress: Called with 1 for each case held out.
+
+    Raises:
+        CohortError: If there are fewer patients than folds, or a fold cannot be trained on.
+    """
+    cases = [case for case in cohort.cases if case.labelled]
+    assigned = patient_folds(cases, folds=folds, seed=config.seed)
+    held, bundle = Held(), None
+    for fold in range(folds):
+        rest = [case for case, place in zip(cases, assigned, strict=True) if place != fold]
+        out = [replace(case, split="test") for case, place in zip(cases, assigned, strict=True) if place == fold]
+        inner = patient_folds(rest, folds=len(_INNER), seed=config.seed)
+        known = [replace(case, split=_INNER[place]) for case, place in zip(rest, inner, strict=True)]
+        part = replace(cohort, cases=(*known, *out))
+        with tempfile.TemporaryDirectory(prefix="medfuse-fold-") as work:
+            bundle = fit(config, part, work=Path(work), cache=cache)
+        predictor = Predictor(bundle, cache=TokenCache(cache or default_cache()))
+        collect(predictor, out, held, progress=progress)
+        if baselines:
+            learned = [case for case in known if case.split in ("train", "validation")]
+            fit_baselines(predictor, learned, out, held)
+    assert bundle is not None
+    title = f"{config.name} on {cohort.name}, {folds}-fold cross-validation by patient"
+    return assemble(held, bundle=bundle, cohort=cohort, problems=cohort.problems, draws=draws, title=title)

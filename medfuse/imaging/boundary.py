@@ -1,0 +1,70 @@
+"""Where the exceptions and warnings of other libraries stop: here they turn into one plain reason."""
+
+from __future__ import annotations
+
+import logging
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+MAX_PIXELS = 2**27  # rows x columns x frames; four times the largest mammogram, half a gigabyte as float32
+MAX_BYTES = 2**30  # of one file; 2**27 pixels of 16 bit, four times over
+
+# What a damaged file makes a parser or a decoder raise. Named one by one, so that a wish to stop (KeyboardInterrupt,
+# SystemExit) passes, and used only around calls into another library.
+FOREIGN: tuple[type[Exception], ...] = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    BufferError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    StopIteration,
+    SyntaxError,  # Pillow's for a broken PNG
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+
+_NOISY = r"(pydicom|PIL|libjpeg|openjpeg|pylibjpeg|jpeg_ls|rle)(\.|$)"
+
+
+class UnreadableError(Exception):
+    """Why a file is not read and what to do, without the file's name; `read_scan` makes it a ScanError."""
+
+
+@contextmanager
+def foreign(reason: str, *also: type[Exception]) -> Iterator[None]:
+    """Turn whatever another library raises on a damaged file into a UnreadableError.
+
+    Args:
+        reason: What is wrong and what to do. The library's own words are left out: they quote header values.
+        also: Exceptions of that library that derive from none of Python's own.
+
+    Raises:
+        UnreadableError: In place of the library's exception, which stays its cause.
+    """
+    try:
+        yield
+    except (*FOREIGN, *also) as error:
+        raise UnreadableError(reason) from error
+
+
+def hush() -> None:
+    """Keep the decoding libraries from writing to stderr: their warnings quote header values.
+
+    A filter is added once instead of `warnings.catch_warnings`, which restores the state of the whole process and so
+    goes wrong between threads. A level that the application has set on pydicom's logger is left as it is.
+    """
+    ours = ("ignore", _NOISY)
+    if not any((kind, getattr(module, "pattern", None)) == ours for kind, _, _, module, _ in warnings.filters):
+        warnings.filterwarnings("ignore", module=_NOISY)
+    logger = logging.getLogger("pydicom")
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.CRITICAL)

@@ -1,0 +1,66 @@
+"""A scan as the network sees it: a square of its size, proportions kept, the rest black."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from io import BytesIO
+
+import numpy as np
+from PIL import Image
+
+from medfuse.case import Scan
+from medfuse.errors import ScanError
+
+# Pillow first averages whole blocks down to three times the wanted size, then filters; above 2 the two steps together
+# are hardly told from the filter alone, and four times faster on a large radiograph.
+_REDUCING_GAP = 3.0
+
+
+def fit_scan(scan: Scan, size: int) -> Scan:
+    """Fit a scan into a square, without cropping and without stretching.
+
+    The longer side in millimetres (in pixels, if the spacing is not known) fills the square; the image is centred and
+    what is left over is 0. Shrinking is antialiased: a triangle filter as wide as the step (Pillow's BILINEAR), which
+    cannot overshoot.
+
+    Example:
+        >>> fit_scan(read_scan("chest.png"), 224).pixels.shape  # doctest: +SKIP
+        (224, 224)
+
+    Args:
+        scan: A scan that has been read.
+        size: Side of the square, pixels.
+
+    Returns:
+        The scan with `pixels` float32 [size, size] in 0…1, spacing of the new pixels in millimetres, and the receipt's
+        `thumbnail`: a PNG of exactly these pixels in 8 bits.
+
+    Raises:
+        ScanError: If the scan has not been read, or the size is below 1.
+    """
+    if scan.pixels is None or scan.receipt is None:
+        message = f"{scan.path.name}: not read yet; call read_scan first"
+        raise ScanError(message)
+    if size < 1:
+        message = f"a scan cannot be fitted to {size} pixels; give a size of at least 1"
+        raise ScanError(message)
+    rows, columns = scan.pixels.shape
+    down, across = scan.spacing or (1.0, 1.0)
+    # Sides relative to each other: only the ratio of the spacings counts, so that no product can overflow.
+    tall, wide = (rows * (down / across), float(columns)) if down < across else (float(rows), columns * (across / down))
+    scale = size / max(tall, wide)
+    height, width = (min(size, max(1, round(side * scale))) for side in (tall, wide))
+    small = Image.fromarray(np.ascontiguousarray(scan.pixels)).resize(
+        (width, height), Image.Resampling.BILINEAR, reducing_gap=_REDUCING_GAP
+    )
+    pixels = np.zeros((size, size), dtype=np.float32)
+    top, left = (size - height) // 2, (size - width) // 2
+    pixels[top : top + height, left : left + width] = np.clip(np.asarray(small), 0, 1)
+    spacing = None if scan.spacing is None else (down * rows / height, across * columns / width)
+    return replace(scan, pixels=pixels, spacing=spacing, receipt=replace(scan.receipt, thumbnail=_png(pixels)))
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    stream = BytesIO()
+    Image.fromarray(np.rint(pixels * 255).astype(np.uint8)).save(stream, format="PNG")
+    return stream.getvalue()

@@ -1,0 +1,154 @@
+"""Predictor: cases in, calibrated predictions with their reasons out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from math import factorial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from medfuse.bundle import Bundle
+from medfuse.case import MODALITIES, Case, Modality, Note, Prediction, Scan
+from medfuse.encoders.cache import TokenCache
+from medfuse.encoders.cases import CaseEncoder, EncodedCase
+from medfuse.model import collate, patterns
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from numpy import ndarray
+
+_BATCH = 16  # cases that go through the head together
+
+
+class Predictor:
+    """Classifies cases with a bundle.
+
+    Example:
+        >>> predictor = Predictor.load("runs/icu")  # doctest: +SKIP
+        >>> predictor.classify(case).probabilities  # doctest: +SKIP
+        {'icu': 0.31}
+
+    Args:
+        bundle: The bundle.
+        cache: Where tokens of frozen encoders are kept; None keeps nothing.
+    """
+
+    def __init__(self, bundle: Bundle, *, cache: TokenCache | None = None) -> None:
+        self.bundle = bundle
+        self.encoder = CaseEncoder(
+            bundle.config,
+            image=bundle.model.image,
+            text=bundle.model.text,
+            tokenizer=bundle.tokenizer,
+            columns=bundle.columns,
+            cache=cache,
+        )
+
+    @classmethod
+    def load(cls, bundle: str | Path, *, cache: Path | None = None) -> Predictor:
+        """Verify and load a bundle.
+
+        Raises:
+            BundleError: If it is damaged or none.
+        """
+        return cls(Bundle.load(bundle), cache=TokenCache(cache) if cache is not None else None)
+
+    def classify(self, case: Case) -> Prediction:
+        """The prediction for one case; `warnings` and, if nothing is left, `error` tell what could not be read."""
+        return next(self.stream([case]))
+
+    def classify_files(
+        self,
+        *,
+        scans: Sequence[str | Path] = (),
+        notes: Sequence[str | Path] = (),
+        values: Mapping[str, float | str | None] | None = None,
+    ) -> Prediction:
+        """The prediction for one case that is given by its files and values."""
+        return self.classify(
+            Case(
+                case_id="case",
+                patient_id="case",
+                scans=tuple(Scan(Path(path)) for path in scans),
+                notes=tuple(Note(Path(path)) for path in notes),
+                values=values or {},
+            )
+        )
+
+    def stream(self, cases: Iterable[Case]) -> Iterator[Prediction]:
+        """Predictions in the order of the cases; memory does not grow with their number."""
+        for batch, _, probability in self.probabilities(cases):
+            yield from self.predictions(batch, probability)
+
+    @torch.inference_mode()
+    def probabilities(
+        self, cases: Iterable[Case]
+    ) -> Iterator[tuple[list[EncodedCase], list[tuple[Modality, ...]], Float[ndarray, "p b c"]]]:
+        """Calibrated probabilities of batches of cases for every pattern of modalities, as if only those were there.
+
+        Yields:
+            The batch, the patterns (the last holds all modalities), and the probabilities [patterns, B, C].
+        """
+        model, wanted = self.bundle.model, patterns(self.bundle.model.modalities)
+        stream = self.encoder.stream(cases)
+        while batch := list(islice(stream, _BATCH)):
+            padded = collate([one.parts for one in batch], model.modalities)
+            encoded = model.encode(padded)
+            found = []
+            for pattern in wanted:
+                kept = {name: torch.full((len(batch),), name in pattern) for name in model.modalities}
+                logits = model.decide(padded, encoded, kept=kept).logits
+                found.append(self.bundle.calibrator.predict_proba(logits.double().numpy()))
+            yield batch, wanted, np.stack(found)
+
+    def predictions(self, batch: Sequence[EncodedCase], probability: Float[ndarray, "p b c"]) -> Iterator[Prediction]:
+        """Predictions of a batch from what `probabilities` gave for it."""
+        labels, every = self.bundle.labels, probability[-1]
+        sets = self.bundle.conformal.predict(every)
+        unsure = self.bundle.conformal.abstains(every)
+        for row, one in enumerate(batch):
+            if not one.parts:
+                reason = "; ".join(one.unreadable) or "no scan, note or value that the model uses"
+                yield Prediction(one.case.case_id, error=reason, warnings=one.warnings, bundle=self.bundle.digest)
+                continue
+            top = int(every[row].argmax())
+            values = {
+                pattern: float(probability[place, row, top])
+                for place, pattern in enumerate(patterns(self.bundle.model.modalities))
+            }
+            yield Prediction(
+                case_id=one.case.case_id,
+                probabilities={label: float(p) for label, p in zip(labels, every[row], strict=True)},
+                prediction_set=tuple(label for label, inside in zip(labels, sets[row], strict=True) if inside),
+                abstain=bool(unsure[row]),
+                modalities=tuple(name for name in MODALITIES if name in one.parts),
+                contributions=shapley(values, self.bundle.model.modalities),
+                warnings=one.warnings,
+                bundle=self.bundle.digest,
+            )
+
+
+def shapley(values: Mapping[tuple[Modality, ...], float], modalities: Sequence[Modality]) -> dict[str, float]:
+    """Shapley value of each modality for a function of the modalities present (Shapley 1953, theorem's formula).
+
+    They add up to the value with all present minus the value with none.
+
+    Args:
+        values: The function's value for every subset, each in the order of `modalities`.
+        modalities: The players.
+    """
+    count = len(modalities)
+    shares = {}
+    for name in modalities:
+        share = 0.0
+        for subset in values:
+            if name not in subset:
+                joined = tuple(other for other in modalities if other in subset or other == name)
+                weight = factorial(len(subset)) * factorial(count - len(subset) - 1) / factorial(count)
+                share += weight * (values[joined] - values[subset])
+        shares[str(name)] = share
+    return shares

@@ -1,0 +1,209 @@
+"""The dashboard's plotly figures; every text from data goes in escaped, because plotly reads some HTML in texts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from medfuse.case import Prediction
+from medfuse.review.window import png_uri
+from medfuse.review.wording import percent
+
+if TYPE_CHECKING:
+    import numpy as np
+    from plotly.graph_objects import Figure
+
+INK, TEAL, RUST, GREY, PALE = "#1c2a33", "#0b6b7e", "#b4532a", "#9aa5b1", "#b9c6cd"
+_NAME = {"image": "Scan", "text": "Note", "tabular": "Values"}
+CHART_CONFIG = {"displayModeBar": False, "scrollZoom": False}
+SCAN_CONFIG = {
+    "scrollZoom": True,
+    "displaylogo": False,
+    "doubleClick": "reset",
+    "modeBarButtons": [["zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]],
+}
+
+
+def scan_figure(greys: np.ndarray, *, height: int, revision: str, spacing: tuple[float, float] | None = None) -> Figure:
+    """A scan on black that the wheel zooms and dragging moves.
+
+    Args:
+        greys: uint8 [H, W].
+        height: Height of the figure, pixels.
+        revision: As long as it stays the same, a redrawn figure keeps the reader's zoom.
+        spacing: Millimetres between rows and between columns, so that a circle stays round; None for square pixels.
+    """
+    from plotly.graph_objects import Figure, Image
+
+    figure = Figure(Image(source=png_uri(greys), hoverinfo="skip"))
+    # Half a pixel of margin, because pixel 0 spans −0.5…0.5.
+    figure.update_xaxes(visible=False, range=[-0.5, greys.shape[1] - 0.5], constrain="domain")
+    down, across = spacing or (1.0, 1.0)
+    figure.update_yaxes(
+        visible=False,
+        range=[greys.shape[0] - 0.5, -0.5],
+        scaleanchor="x",
+        scaleratio=down / across,
+        constrain="domain",
+    )
+    figure.update_layout(
+        height=height,
+        margin={"l": 0, "r": 0, "t": 0, "b": 0},
+        paper_bgcolor="#000000",
+        plot_bgcolor="#000000",
+        dragmode="pan",
+        uirevision=revision,
+        modebar={"bgcolor": "rgba(0,0,0,0)", "color": GREY, "activecolor": "#ffffff"},
+    )
+    return figure
+
+
+def probability_bars(prediction: Prediction) -> Figure:
+    """Calibrated probabilities, highest on top; labels that cannot be excluded are in colour."""
+    from plotly.graph_objects import Bar
+
+    ordered = sorted(prediction.probabilities.items(), key=lambda pair: pair[1])
+    colours = [TEAL if label in prediction.prediction_set else PALE for label, _ in ordered]
+    bars = Bar(
+        x=[value for _, value in ordered],
+        y=[escape(label) for label, _ in ordered],
+        text=[percent(value) for _, value in ordered],
+        marker_color=colours,
+        orientation="h",
+        textposition="outside",
+        cliponaxis=False,
+        hoverinfo="skip",
+    )
+    figure = _plain(bars, height=28 * len(ordered) + 24)
+    figure.update_xaxes(visible=False, range=[0, 1.18])
+    figure.update_yaxes(ticksuffix="  ")
+    return figure
+
+
+def contribution_bars(prediction: Prediction) -> Figure:
+    """How far each modality moved the most probable label, in percentage points with sign."""
+    from plotly.graph_objects import Bar
+
+    ordered = sorted(prediction.contributions.items(), key=lambda pair: abs(pair[1]))
+    widest = max([abs(value) for _, value in ordered] + [0.01])
+    bars = Bar(
+        x=[value for _, value in ordered],
+        y=[_NAME.get(name, escape(name)) for name, _ in ordered],
+        text=[f"{100 * value:+.0f}".replace("-", "−") for _, value in ordered],
+        marker_color=[TEAL if value >= 0 else RUST for _, value in ordered],
+        orientation="h",
+        textposition="outside",
+        cliponaxis=False,
+        hoverinfo="skip",
+    )
+    figure = _plain(bars, height=28 * len(ordered) + 24)
+    low = -1.35 * widest if any(value < 0 for _, value in ordered) else 0
+    high = 1.35 * widest if any(value > 0 for _, value in ordered) else 0
+    figure.update_xaxes(
+        visible=True, showticklabels=False, showgrid=False, zeroline=True, zerolinecolor=GREY, range=[low, high]
+    )
+    figure.update_yaxes(ticksuffix="  ")
+    return figure
+
+
+def reliability_plot(reliability: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure | None:
+    """Observed fraction against mean probability, one panel a label; None if no label has a bin."""
+    from plotly.graph_objects import Scatter
+    from plotly.subplots import make_subplots
+
+    by_label = {label: points for label, points in reliability.items() if points}
+    if not by_label:
+        return None
+    across = min(3, len(by_label))
+    down = math.ceil(len(by_label) / across)
+    figure = make_subplots(
+        rows=down,
+        cols=across,
+        subplot_titles=[escape(label) for label in by_label],
+        horizontal_spacing=0.06,
+        vertical_spacing=0.3 / down,
+    )
+    for index, points in enumerate(by_label.values()):
+        place = {"row": index // across + 1, "col": index % across + 1}
+        figure.add_trace(
+            Scatter(x=[0, 1], y=[0, 1], mode="lines", line={"color": GREY, "dash": "dash"}, hoverinfo="skip"), **place
+        )
+        figure.add_trace(
+            Scatter(
+                x=[point["mean_predicted"] for point in points],
+                y=[point["observed"] for point in points],
+                error_y={
+                    "type": "data",
+                    "symmetric": False,
+                    "array": [point["high"] - point["observed"] for point in points],
+                    "arrayminus": [point["observed"] - point["low"] for point in points],
+                    "thickness": 1,
+                    "width": 2,
+                },
+                customdata=[point["n"] for point in points],
+                mode="markers",
+                marker={"color": TEAL, "size": 8},
+                hovertemplate="said %{x:.0%}<br>observed %{y:.0%}<br>%{customdata} cases<extra></extra>",
+            ),
+            **place,
+        )
+    figure.update_xaxes(range=[-0.03, 1.03], dtick=0.5, tickformat=".0%")
+    figure.update_xaxes(title_text="said", row=down)
+    figure.update_yaxes(range=[-0.03, 1.03], dtick=0.5, tickformat=".0%")
+    figure.update_yaxes(title_text="observed", col=1)
+    return _styled(figure, height=40 + 240 * down)
+
+
+def confusion_maps(confusion: Mapping[str, Any]) -> dict[str, Figure]:
+    """Counts by truth and prediction: one map with the name "" (multiclass), or one a label (multilabel)."""
+    from plotly.graph_objects import Figure, Heatmap
+
+    if "counts" in confusion:
+        names = [escape(label) for label in confusion["labels"]]
+        tables = {"": (confusion["counts"], names)}
+    else:
+        tables = {label: (counts, ["absent", "present"]) for label, counts in confusion["by_label"].items()}
+    figures = {}
+    for label, (counts, names) in tables.items():
+        heat = Heatmap(
+            z=[[cell / max(1, sum(row)) for cell in row] for row in counts],
+            x=names,
+            y=names,
+            zmin=0,
+            zmax=1,
+            text=[[str(cell) for cell in row] for row in counts],
+            texttemplate="%{text}",
+            colorscale=[[0, "#ffffff"], [1, TEAL]],
+            showscale=False,
+            xgap=2,
+            ygap=2,
+            hovertemplate="truth %{y}<br>predicted %{x}<br>%{text} cases, %{z:.0%} of the row<extra></extra>",
+        )
+        figure = Figure(heat)
+        figure.update_yaxes(autorange="reversed", automargin=True, title_text="truth")
+        figure.update_xaxes(automargin=True, title_text="predicted")
+        figures[label] = _styled(figure, height=140 + 48 * len(names))
+    return figures
+
+
+def _plain(trace: Any, *, height: int) -> Figure:
+    from plotly.graph_objects import Figure
+
+    figure = _styled(Figure(trace), height=height)
+    figure.update_layout(margin={"l": 0, "r": 8, "t": 4, "b": 4}, bargap=0.35)
+    figure.update_yaxes(automargin=True, showgrid=False, fixedrange=True)
+    figure.update_xaxes(fixedrange=True)
+    return figure
+
+
+def _styled(figure: Figure, *, height: int) -> Figure:
+    figure.update_layout(
+        template="plotly_white",
+        showlegend=False,
+        height=height,
+        margin={"l": 56, "r": 16, "t": 36, "b": 44},
+        font={"color": INK, "size": 13},
+    )
+    return figure

@@ -1,0 +1,146 @@
+"""What the case page says in words: how sure the model is, what moved it, what it did not have."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC
+
+from medfuse.case import MODALITIES, Case, Modality, Note, Prediction, Scan, ScanReceipt
+from medfuse.cohort import Task
+from medfuse.review.decision import Review
+
+_NOUN: dict[Modality, str] = {"image": "the scan", "text": "the note", "tabular": "the values"}
+_NONE: dict[Modality, str] = {"image": "No scan", "text": "No note", "tabular": "No values"}
+
+
+def markdown_plain(text: str) -> str:
+    """The text such that Markdown shows it letter by letter: no link, picture, emphasis, HTML or emoji code."""
+    one_line = " ".join(text.split())
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", one_line)
+
+
+def most_probable(prediction: Prediction) -> tuple[str, float] | None:
+    """The label with the highest probability, and that; None if the case failed."""
+    if prediction.error or not prediction.probabilities:
+        return None
+    return max(prediction.probabilities.items(), key=lambda pair: pair[1])
+
+
+def verdict(prediction: Prediction, *, task: Task) -> str:
+    """One sentence on what the model says and how sure it is."""
+    top = most_probable(prediction)
+    if top is None:
+        return "This case could not be classified."
+    if not prediction.abstain:
+        answer = ", ".join(prediction.prediction_set) or "none of the labels"
+        if task == "multilabel":
+            return f"The model's answer: {answer}."
+        return f"The model's answer: {answer}, with a probability of {percent(top[1])}."
+    if not prediction.prediction_set:
+        return "The model is not sure: no label fits well. The case may be unlike those it learned from."
+    if task == "multiclass" and len(prediction.prediction_set) == 1:
+        return f"The model is not sure, though {prediction.prediction_set[0]} is all that it cannot exclude."
+    return f"The model is not sure: it cannot exclude {', '.join(prediction.prediction_set)}."
+
+
+def answer_set(prediction: Prediction, *, task: Task) -> str:
+    """The labels that cannot be excluded, joined; or what it means that there are none."""
+    if prediction.prediction_set or prediction.error:
+        return ", ".join(prediction.prediction_set)
+    return "no label fits" if task == "multiclass" or prediction.abstain else "none applies"
+
+
+def rests_on(prediction: Prediction) -> str | None:
+    """What the model did not have, and so rests on; None if it had everything or failed."""
+    # A model that does not use a modality has no contribution for it, and then its absence is no news.
+    used = prediction.contributions or MODALITIES
+    lacking = [_NONE[modality] for modality in MODALITIES if modality in used and modality not in prediction.modalities]
+    if prediction.error or not lacking:
+        return None
+    lacking = [lacking[0], *(noun[0].lower() + noun[1:] for noun in lacking[1:])]
+    had = [_NOUN[modality] for modality in MODALITIES if modality in prediction.modalities]
+    basis = _and(had) if had else "nothing but how common each label is"
+    return f"{_and(lacking)}: this prediction rests on {basis}."
+
+
+def influence(prediction: Prediction) -> str | None:
+    """How each modality moved the most probable label, strongest first; None if that is not known."""
+    top = most_probable(prediction)
+    if top is None or not prediction.contributions:
+        return None
+    label, probability = top
+    start = min(1.0, max(0.0, probability - sum(prediction.contributions.values())))
+    ordered = sorted(prediction.contributions.items(), key=lambda pair: -abs(pair[1]))
+    moves = [
+        f"{_NOUN[name]} {'raised' if value > 0 else 'lowered'} it by {points(value)}"  # type: ignore[index]
+        for name, value in ordered
+        if abs(value) >= 0.005
+    ]
+    moved = _and(moves) if moves else "nothing in this case moved it"
+    return f"Without any input, {label} would have {percent(start)}; {moved}, which gives {percent(probability)}."
+
+
+def reader_warnings(prediction: Prediction, scans: Sequence[Scan], notes: Sequence[Note]) -> tuple[str, ...]:
+    """What a reader must know about the input, each thing once.
+
+    A remark about the reference label is left out: it would tell the reader what the label is.
+    """
+    told = list(prediction.warnings)
+    read = [warning for scan in scans if scan.receipt for warning in scan.receipt.warnings]
+    read += [warning for note in notes for warning in note.warnings]
+    told += [warning for warning in read if not any(line.endswith(warning) for line in prediction.warnings)]
+    return tuple(dict.fromkeys(warning for warning in told if not warning.startswith("label '")))
+
+
+def percent(probability: float) -> str:
+    """A probability for reading: never "0 %" or "100 %", which no model can know."""
+    if probability < 0.01:
+        return "less than 1 %"
+    return "more than 99 %" if probability > 0.99 else f"{probability:.0%}".replace("%", " %")
+
+
+def points(difference: float) -> str:
+    """A difference of probabilities in percentage points, without its sign."""
+    number = round(abs(difference) * 100)
+    return "1 point" if number == 1 else f"{number} points"
+
+
+def receipt_rows(receipt: ScanReceipt) -> list[tuple[str, str]]:
+    """What reading the scan did, as pairs of a plain name and a value."""
+    rescale = "none" if receipt.rescale is None else "× {:g} + {:g}".format(*receipt.rescale)
+    return [
+        ("Format", receipt.format),
+        ("Stored size", f"{receipt.columns} × {receipt.rows} pixels, {receipt.bits} bit"),
+        ("Kind of image", receipt.modality or "not stated"),
+        ("View", receipt.view or "not stated"),
+        ("Compression", receipt.transfer_syntax or "as the format says"),
+        ("Grey scale", receipt.photometric + (", inverted so that white means more" if receipt.inverted else "")),
+        ("Rescaled", rescale),
+        ("Window applied", receipt.voi),
+        ("File's SHA-256", receipt.sha256[:16] + "…" if receipt.sha256 else ""),
+    ]
+
+
+def value_rows(case: Case) -> list[tuple[str, str]]:
+    """The tabular values for reading, the missing ones marked."""
+    return [
+        (column, "missing" if value is None else f"{value:g}" if isinstance(value, float) else str(value))
+        for column, value in case.values.items()
+    ]
+
+
+def told(review: Review) -> str:
+    """A stored decision in one line, without its comment."""
+    when = review.created_at.astimezone(UTC).strftime("%d %b %Y, %H:%M UTC") if review.created_at else "not stored"
+    did = {
+        "accept": f"accepted {review.predicted}" if review.predicted else "accepted",
+        "override": f"overrode with {', '.join(review.labels) or 'none of the labels'}",
+        "comment": "commented",
+    }[review.action]
+    at = f" when the model said {review.predicted}" if review.action == "override" and review.predicted else ""
+    return f"{review.reader} {did}{at} ({when})"
+
+
+def _and(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

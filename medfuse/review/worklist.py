@@ -1,0 +1,135 @@
+"""The worklist: which case a reader should open next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from medfuse.case import Prediction
+from medfuse.cohort import Cohort, Task
+from medfuse.errors import MedfuseError
+from medfuse.review.decision import Review
+from medfuse.review.store import standing
+from medfuse.review.wording import answer_set
+
+STATES = ("open", "accepted", "overridden", "commented")
+_STATE_OF = {"accept": "accepted", "override": "overridden", "comment": "commented"}
+
+
+def worklist(cohort: Cohort, predictions: Mapping[str, Prediction], decisions: Sequence[Review]) -> pd.DataFrame:
+    r"""One row for each predicted case of the cohort: failed cases first, then the most urgent.
+
+    Urgency is $\sum_l p_l w_l$ with the cohort's weight $w_l$ of each label; where the cohort states no weights it is
+    the uncertainty. `urgency_basis` says which in words.
+
+    Args:
+        cohort: The cases; a prediction of a case that is not among them has no row.
+        predictions: By `case_id`.
+        decisions: Of `ReviewStore.latest()`.
+
+    Returns:
+        Columns `case_id`, `time` (text or None), `urgency` (NaN if failed), `label` (the most probable; None if
+        failed), `probability`, `uncertainty` (0 sure … 1 all alike), `abstain`, `prediction_set` and `modalities`
+        (in words), `warnings` (count), `state` (one of `STATES`), `reader` (whose decision stands) and `error`.
+
+    Raises:
+        MedfuseError: If the predictions were made for other labels than the cohort's.
+    """
+    rows = [(case, predictions[case.case_id]) for case in cohort.cases if case.case_id in predictions]
+    matrix = _matrix([prediction for _, prediction in rows], cohort)
+    found = standing(decisions)
+    held = [found.get(case.case_id) for case, _ in rows]
+    uncertainty = _uncertainty(matrix, cohort.task)
+    weights = np.array([cohort.urgency.get(label, 0.0) for label in cohort.labels])
+    failed = np.isnan(matrix).any(axis=1)
+    best = np.where(failed, 0, np.nan_to_num(matrix).argmax(axis=1)) if len(rows) else np.zeros(0, dtype=int)
+    labels = np.array([*cohort.labels, None], dtype=object)
+    table = pd.DataFrame(
+        {
+            "case_id": [case.case_id for case, _ in rows],
+            "time": [case.time for case, _ in rows],
+            "urgency": matrix @ weights if cohort.urgency else uncertainty,
+            "label": labels[np.where(failed, len(cohort.labels), best)],
+            "probability": matrix[np.arange(len(rows)), best],
+            "uncertainty": uncertainty,
+            "abstain": [prediction.abstain for _, prediction in rows],
+            "prediction_set": [answer_set(prediction, task=cohort.task) for _, prediction in rows],
+            "modalities": [", ".join(prediction.modalities) for _, prediction in rows],
+            "warnings": [len(prediction.warnings) for _, prediction in rows],
+            "state": [_STATE_OF[review.action] if review else "open" for review in held],
+            "reader": [review.reader if review else "" for review in held],
+            "error": [prediction.error or "" for _, prediction in rows],
+        }
+    )
+    return table.sort_values(
+        ["urgency", "case_id"], ascending=[False, True], na_position="first", ignore_index=True, kind="stable"
+    )
+
+
+def narrow(
+    table: pd.DataFrame,
+    *,
+    states: Sequence[str] = (),
+    labels: Sequence[str] = (),
+    unsure: bool = False,
+    text: str = "",
+) -> pd.DataFrame:
+    """The rows that a reader asked for, in the same order.
+
+    Args:
+        table: Of `worklist`.
+        states: Keep these states; all if empty.
+        labels: Keep these most probable labels; all if empty.
+        unsure: Keep only cases of which the model is not sure.
+        text: Keep cases whose id contains this, in any case of letters.
+    """
+    keep = pd.Series(data=True, index=table.index)
+    if states:
+        keep &= table["state"].isin(states)
+    if labels:
+        keep &= table["label"].isin(labels)
+    if unsure:
+        keep &= table["abstain"]
+    if text.strip():
+        keep &= table["case_id"].str.contains(text.strip(), case=False, regex=False)
+    return table[keep].reset_index(drop=True)
+
+
+def urgency_basis(cohort: Cohort) -> str:
+    """One sentence on what the worklist is sorted by."""
+    if not cohort.urgency:
+        return "This cohort states no urgency, so the cases that the model is least sure of come first."
+    weights = sorted(((cohort.urgency.get(label, 0.0), label) for label in cohort.labels), key=lambda pair: -pair[0])
+    told = ", ".join(f"{label} {weight:g}" for weight, label in weights)
+    return f"Urgency is the sum of each label's probability times its weight in this cohort ({told})."
+
+
+def _matrix(predictions: Sequence[Prediction], cohort: Cohort) -> np.ndarray:
+    """Probabilities [N, C] in the order of the cohort's labels; a row of NaN where the case failed."""
+    known = set(cohort.labels)
+    missing = [float("nan")] * len(cohort.labels)
+    values = []
+    for prediction in predictions:
+        if prediction.error is None and set(prediction.probabilities) != known:
+            message = (
+                f"the prediction of case {prediction.case_id} has other labels than the cohort, whose labels are "
+                f"{', '.join(cohort.labels)}; classify this cohort again with a bundle trained for it"
+            )
+            raise MedfuseError(message)
+        row = missing if prediction.error else [prediction.probabilities[label] for label in cohort.labels]
+        values.append(row)
+    return np.array(values, dtype=float).reshape(len(predictions), len(cohort.labels))
+
+
+def _uncertainty(matrix: np.ndarray, task: Task) -> np.ndarray:
+    """Entropy in 0…1: over the labels (multiclass), or the mean of each label's own (multilabel)."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms = np.where(matrix > 0, -matrix * np.log(matrix), matrix)  # 0 log 0 is 0; NaN stays NaN
+        if task == "multiclass":
+            entropy = terms.sum(axis=1) / np.log(matrix.shape[1])
+        else:
+            rest = 1 - matrix
+            entropy = (terms + np.where(rest > 0, -rest * np.log(rest), rest)).mean(axis=1) / np.log(2)
+    return np.asarray(np.clip(entropy, 0.0, 1.0))

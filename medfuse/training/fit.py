@@ -1,0 +1,256 @@
+"""Fit: a config and a cohort to a calibrated bundle."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import warnings
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Trainer, seed_everything
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.loggers import CSVLogger
+
+from medfuse.bundle import Bundle, patient_digest, require_free
+from medfuse.calibration import ConformalSets, TemperatureScaling
+from medfuse.case import SPLITS, Case, Split
+from medfuse.cohort import Cohort
+from medfuse.config import Config
+from medfuse.encoders import Column, WeightsReceipt, build_image_encoder, build_text_encoder
+from medfuse.encoders.cache import TokenCache, default_cache
+from medfuse.encoders.cases import CaseEncoder, EncodedCase
+from medfuse.errors import CohortError, ConfigError, NoteError
+from medfuse.model import DiagnosisModel, collate
+from medfuse.notes import read_note, select
+from medfuse.training.learning import Learning, loader, loss_weights, targets
+
+Progress = Callable[[int], None]
+
+
+def train(
+    config: Config,
+    cohort: Cohort,
+    out: str | Path,
+    *,
+    cache: Path | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+    show: bool = False,
+) -> Path:
+    """Train and save a bundle; the folder of the bundle.
+
+    Args:
+        config: What to train.
+        cohort: On what; splits are drawn by patient if it has none.
+        out: Where the bundle goes; must be free.
+        cache: Where tokens of frozen encoders are kept; None takes the user's cache folder.
+        resume: Go on where a run that was stopped left off.
+        progress: Called with 1 for each case that was encoded.
+        show: Whether to draw a progress bar of the epochs.
+
+    Raises:
+        CohortError: If the cohort cannot be trained on, or `out` is taken.
+        EncoderError: If an encoder cannot be built.
+    """
+    out = Path(out)
+    require_free(out)
+    work = out.with_name(out.name + ".training.partial")
+    if not resume:
+        shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True, exist_ok=True)
+    bundle = fit(config, cohort, cache=cache, work=work, progress=progress, show=show)
+    bundle.save(out)
+    shutil.rmtree(work, ignore_errors=True)
+    return out
+
+
+def fit(
+    config: Config,
+    cohort: Cohort,
+    *,
+    work: Path,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+    show: bool = False,
+) -> Bundle:
+    """Train and calibrate; see `train`. `work` holds checkpoints, and a run that finds some there goes on from them."""
+    quiet()
+    seed_everything(config.seed, verbose=False)
+    cohort = cohort.with_splits(config.seed)
+    training = [case for case in cohort.in_split("train") if case.labelled]
+    _require_labels(training, cohort)
+    model, tokenizer, receipts = _build(config, cohort, training)
+    store = TokenCache(cache or default_cache())
+    encoder = CaseEncoder(
+        config, image=model.image, text=model.text, tokenizer=tokenizer, columns=model.columns, cache=store
+    )
+    encoded: dict[str, list[EncodedCase]] = {split: [] for split in SPLITS}
+    unreadable: list[str] = []
+    labelled = [case for case in cohort.in_split("train", "validation", "calibration") if case.labelled]
+    for one in encoder.stream(labelled):
+        unreadable.extend(one.unreadable)
+        if one.parts:
+            encoded[str(one.case.split)].append(one)
+        if progress is not None:
+            progress(1)
+    for split in ("train", "validation"):
+        if not encoded[split]:
+            message = f"{cohort.folder}: no labelled, readable case in the {split} split; training needs some"
+            raise CohortError(message)
+    found = _learn(model, cohort, encoded, work=work, show=show)
+    calibrator, conformal = _calibrate(model, cohort, encoded["calibration"])
+    facts: dict[str, Any] = {
+        "cohort": cohort.name,
+        "licence": cohort.licence,
+        "cases": {split: len(members) for split, members in encoded.items() if members},
+        "unreadable": len(unreadable),
+        **found,
+        "temperature": calibrator.temperature_,
+    }
+    seen: dict[Split, frozenset[str]] = {
+        split: frozenset(patient_digest(case.patient_id) for case in cohort.in_split(split))
+        for split in SPLITS
+        if split != "test"
+    }
+    return Bundle(
+        config=config,
+        task=cohort.task,
+        labels=cohort.labels,
+        model=model.eval(),
+        tokenizer=tokenizer,
+        calibrator=calibrator,
+        conformal=conformal,
+        weights=receipts,
+        seen=seen,
+        facts=facts,
+        urgency=cohort.urgency,
+    )
+
+
+def _require_labels(training: Sequence[Case], cohort: Cohort) -> None:
+    counts = Counter(label for case in training for label, value in case.labels.items() if value == 1)
+    lacking = [label for label in cohort.labels if not counts[label]]
+    if lacking:
+        message = f"{cohort.folder}: no training case has the label {', '.join(lacking)}; add some or drop the label"
+        raise CohortError(message)
+
+
+def _build(config: Config, cohort: Cohort, training: Sequence[Case]) -> tuple[DiagnosisModel, Any, dict[str, Any]]:
+    """The model with the weights it starts from; all that is fitted sees the training split only."""
+    receipts: dict[str, WeightsReceipt] = {}
+    image = text = tokenizer = None
+    if config.image is not None:
+        image, receipts["image"] = build_image_encoder(config.image)
+    if config.text is not None:
+        notes = _texts(training, config) if config.text.encoder == "rnn" else ()
+        text, tokenizer, receipts["text"] = build_text_encoder(config.text, notes=notes)
+    columns: list[Column] = []
+    if config.tabular is not None:
+        chosen = cohort.tabular.keys() if config.tabular.columns is None else config.tabular.columns
+        unknown = [name for name in chosen if name not in cohort.tabular]
+        if unknown:
+            message = f"tabular.columns: '{unknown[0]}' is no tabular column of {cohort.folder / 'cohort.yaml'}"
+            raise ConfigError(message)
+        fitted = (Column.fit(name, cohort.tabular[name], training) for name in chosen)
+        columns = [column for column in fitted if column is not None]
+    if image is None and text is None and not columns:
+        message = f"{cohort.folder}: the config uses values alone, but no tabular column has a value in training"
+        raise CohortError(message)
+    torch.manual_seed(config.seed)
+    model = DiagnosisModel(config, image=image, text=text, columns=columns, labels=len(cohort.labels), task=cohort.task)
+    return model, tokenizer, receipts
+
+
+def _texts(cases: Sequence[Case], config: Config) -> list[str]:
+    assert config.text is not None
+    texts = []
+    for case in cases:
+        for note in case.notes:
+            try:
+                whole = note if note.text is not None or note.path is None else read_note(note.path)
+            except NoteError:
+                continue  # reading it for training names it
+            texts.append(select(whole, exclude=config.text.exclude_sections))
+    return texts
+
+
+def _learn(
+    model: DiagnosisModel, cohort: Cohort, encoded: dict[str, list[EncodedCase]], *, work: Path, show: bool
+) -> dict[str, Any]:
+    """Run Lightning and put the best weights into the model."""
+    config, labels = model.config, cohort.labels
+    truth = targets([one.case for one in encoded["train"]], labels)
+    weights = torch.ones(len(labels))
+    if config.training.class_weights:
+        weights = loss_weights(truth, task=cohort.task)
+    model.offset.copy_(weights.log())
+    batch = min(config.training.batch_size, len(encoded["train"]))
+    steps = -(-len(encoded["train"]) // batch) * config.training.epochs
+    learning = Learning(model, task=cohort.task, weights=weights, steps=steps)
+    best = ModelCheckpoint(
+        work, filename="best", monitor="validation_loss", save_last=True, enable_version_counter=False
+    )
+    stop = EarlyStopping("validation_loss", patience=config.training.patience)
+    trainer = Trainer(
+        max_epochs=config.training.epochs,
+        accelerator="auto",
+        devices=1,
+        callbacks=[best, stop, *([TQDMProgressBar(leave=False)] if show else [])],
+        logger=CSVLogger(work, name="log", version=""),
+        enable_progress_bar=show,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=1,
+        gradient_clip_val=1.0,
+        deterministic="warn",
+    )
+    modalities = model.modalities
+    shuffled = loader(encoded["train"], labels=labels, modalities=modalities, batch=batch, seed=config.seed)
+    held = loader(encoded["validation"], labels=labels, modalities=modalities, batch=batch, seed=None)
+    last = work / "last.ckpt"
+    trainer.fit(learning, shuffled, held, ckpt_path=str(last) if last.exists() else None, weights_only=True)
+    model.to("cpu")
+    state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
+    learning.load_state_dict(state, strict=False)
+    model.eval().requires_grad_(requires_grad=False)
+    return {"epochs": trainer.current_epoch, "validation_loss": float(best.best_model_score or float("nan"))}
+
+
+@torch.inference_mode()
+def _calibrate(
+    model: DiagnosisModel, cohort: Cohort, encoded: Sequence[EncodedCase]
+) -> tuple[TemperatureScaling, ConformalSets]:
+    """Fit temperature and conformal sets on the calibration split; with none there, both say that they are unfitted."""
+    coverage = model.config.calibration.coverage
+    calibrator, conformal = TemperatureScaling(cohort.task), ConformalSets(task=cohort.task, coverage=coverage)
+    logits = [
+        model(collate([one.parts for one in encoded[start : start + 32]], model.modalities)).logits
+        for start in range(0, len(encoded), 32)
+    ]
+    found = torch.cat(logits) if logits else torch.zeros(0, len(cohort.labels))
+    truth = targets([one.case for one in encoded], cohort.labels).double().numpy()
+    calibrator.fit(found.double().numpy(), truth)
+    conformal.fit(calibrator.predict_proba(found.double().numpy()), truth)
+    return calibrator, conformal
+
+
+def quiet() -> None:
+    """Keep what Lightning tells its developers away from a clinician's terminal."""
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"lightning\..*")
+    warnings.filterwarnings("ignore", message=r".*(does not have many workers|Checkpoint directory).*")
+
+
+def without(config: Config, *modalities: str) -> Config:
+    """The same configuration with modalities left out."""
+    return replace_fields(config, dict.fromkeys(modalities))
+
+
+def replace_fields(config: Config, fields: dict[str, Any]) -> Config:
+    """The same configuration with top-level fields set, checked again."""
+    return Config.parse(config.model_dump(mode="json") | fields, source="config")

@@ -1,0 +1,212 @@
+"""The Lightning module: losses, modality dropout, optimiser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import nn
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from medfuse.case import Case, Modality
+from medfuse.cohort import Task
+from medfuse.config import Config
+from medfuse.encoders.cases import EncodedCase, is_frozen
+from medfuse.model import DiagnosisModel, Padded, collate
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    Batch = tuple[dict[Modality, Padded], Tensor]
+
+
+def targets(cases: Sequence[Case], labels: Sequence[str]) -> Tensor:
+    """The labels of cases as 1, 0 and NaN where not known [N, C]."""
+    rows = [[torch.nan if case.labels.get(label) is None else case.labels[label] for label in labels] for case in cases]
+    return torch.tensor(rows, dtype=torch.float32).reshape(len(cases), len(labels))
+
+
+def loss_weights(truth: Tensor, *, task: Task) -> Tensor:
+    """Weight of each label's positives [C]: the square root of how much rarer than average they are.
+
+    For multiclass the average is over labels; for multilabel it is the label's own negatives. Bounded to 1/8…8.
+    """
+    positive = (truth == 1).sum(0).clamp(min=1).float()
+    other = positive.mean() if task == "multiclass" else (truth == 0).sum(0).clamp(min=1).float()
+    return (other / positive).sqrt().clamp(1 / 8, 8)
+
+
+class _Cases(Dataset):
+    """Encoded cases with their targets."""
+
+    def __init__(self, encoded: Sequence[EncodedCase], labels: Sequence[str]) -> None:
+        self.encoded = encoded
+        self.truth = targets([one.case for one in encoded], labels)
+
+    def __len__(self) -> int:
+        return len(self.encoded)
+
+    def __getitem__(self, index: int) -> tuple[Mapping[Modality, Tensor], Tensor]:
+        return self.encoded[index].parts, self.truth[index]
+
+
+class _Order(Sampler):
+    """A new order each epoch that depends on the seed and the epoch alone, so that a resumed run goes on exactly."""
+
+    def __init__(self, count: int, seed: int) -> None:
+        self.count, self.seed, self.epoch = count, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning says which epoch begins."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
+        return iter(torch.randperm(self.count, generator=generator).tolist())
+
+
+def loader(
+    encoded: Sequence[EncodedCase],
+    *,
+    labels: Sequence[str],
+    modalities: Sequence[Modality],
+    batch: int,
+    seed: int | None,
+) -> DataLoader:
+    """Batches of encoded cases, shuffled if there is a seed."""
+
+    def together(items: Sequence[tuple[Mapping[Modality, Tensor], Tensor]]) -> Batch:
+        return collate([parts for parts, _ in items], modalities), torch.stack([truth for _, truth in items])
+
+    order = None if seed is None else _Order(len(encoded), seed)
+    return DataLoader(_Cases(encoded, labels), batch_size=batch, sampler=order, collate_fn=together)
+
+
+class Learning(LightningModule):  # type: ignore[misc]  # Lightning is not typed here
+    """How a DiagnosisModel learns.
+
+    Args:
+        model: The model.
+        task: `multiclass` or `multilabel`.
+        weights: Weight of each label's positives [C].
+        steps: Steps of the whole training, for the schedule.
+    """
+
+    def __init__(self, model: DiagnosisModel, *, task: Task, weights: Tensor, steps: int) -> None:
+        super().__init__()
+        self.model = model
+        self.task = task
+        self.config: Config = model.config
+        self.steps = steps
+        self.register_buffer("weights", weights, persistent=False)
+        self.strict_loading = False  # a checkpoint leaves out what is frozen
+        for name, encoder in self._encoders():
+            tune = "frozen" if is_frozen(self.config, name) else self._tune(name)
+            encoder.requires_grad_(requires_grad=tune == "full")
+            if tune == "last":
+                for parameter in encoder.last_parameters():
+                    parameter.requires_grad_()
+
+    def _encoders(self) -> Iterator[tuple[Modality, Any]]:
+        if self.model.image is not None:
+            yield "image", self.model.image
+        if self.model.text is not None:
+            yield "text", self.model.text
+
+    def _tune(self, name: Modality) -> str:
+        part = self.config.image if name == "image" else self.config.text
+        assert part is not None
+        return "full" if getattr(part, "encoder", "") == "rnn" else part.tune
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Leave frozen encoders out; they are as they were."""
+        frozen = tuple(f"model.{name}." for name, _ in self._encoders() if is_frozen(self.config, name))
+        kept = {key: value for key, value in checkpoint["state_dict"].items() if not key.startswith(frozen or ("\0",))}
+        checkpoint["state_dict"] = kept
+
+    def on_train_epoch_start(self) -> None:
+        """Tie dropout to the epoch, and keep a pretrained encoder's statistics as they are."""
+        torch.manual_seed(self.config.seed * 100_003 + self.current_epoch)
+        for name, encoder in self._encoders():
+            encoder.train(self._tune(name) == "full" and name == "text" and self.config.text.encoder == "rnn")  # type: ignore[union-attr]
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        """The mean over heads of the loss with modalities withheld at random, and of each modality alone."""
+        parts, truth = batch
+        encoded = self.model.encode(parts)
+        present = self._present(parts)
+        losses = []
+        for member in range(len(self.model.heads)):
+            output = self.model.decide(parts, encoded, kept=self._withhold(present), member=member)
+            losses.append(self._loss(output.logits, truth, weighted=True))
+            if self.config.training.unimodal_loss and len(present) > 1:
+                for alone in present:
+                    kept = {name: torch.full_like(mask, name == alone) for name, mask in present.items()}
+                    one = self.model.decide(parts, encoded, kept=kept, member=member)
+                    known = truth.masked_fill(~present[alone].unsqueeze(1), torch.nan)
+                    share = self.config.training.unimodal_loss / len(present)
+                    losses.append(share * self._loss(one.logits, known, weighted=True))
+        loss = torch.stack(losses).sum() / len(self.model.heads)
+        self.log("training_loss", loss, on_epoch=True, on_step=False, prog_bar=True, batch_size=len(truth))
+        return loss
+
+    def validation_step(self, batch: Batch, _: int) -> None:
+        """The plain log loss of what the bundle would say."""
+        parts, truth = batch
+        loss = self._loss(self.model(parts).logits, truth, weighted=False)
+        self.log("validation_loss", loss, on_epoch=True, on_step=False, prog_bar=True, batch_size=len(truth))
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """AdamW; heads and encoders at their own peaks of one schedule: a short rise, then a cosine to zero."""
+        training = self.config.training
+        heads = [p for p in self.model.heads.parameters() if p.requires_grad]
+        rnn = self.config.text is not None and self.config.text.encoder == "rnn"
+        tuned: list[Any] = []
+        fresh: list[Any] = list(heads)
+        for name, encoder in self._encoders():
+            learning = [p for p in encoder.parameters() if p.requires_grad]
+            (fresh if name == "text" and rnn else tuned).extend(learning)
+        groups: list[dict[str, Any]] = [{"params": fresh, "lr": training.learning_rate}]
+        if tuned:
+            groups.append({"params": tuned, "lr": training.encoder_learning_rate})
+        optimiser = torch.optim.AdamW(groups, weight_decay=training.weight_decay)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimiser, max_lr=[group["lr"] for group in groups], total_steps=max(2, self.steps), pct_start=0.2
+        )
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _present(self, parts: Mapping[Modality, Padded]) -> dict[Modality, Tensor]:
+        return {name: parts[name].mask.any(1) for name in self.model.modalities}
+
+    def _withhold(self, present: Mapping[Modality, Tensor]) -> dict[Modality, Tensor]:
+        """Which modalities stay: each is withheld by chance, but a case keeps at least one of those it has."""
+        names = list(present)
+        has = torch.stack([present[name] for name in names], dim=1)
+        chance = torch.rand(has.shape, device=has.device)
+        stays = (chance >= self.config.training.modality_dropout) & has
+        lost = ~stays.any(1) & has.any(1)
+        luckiest = chance.masked_fill(~has, -1.0).argmax(1)
+        stays[lost, luckiest[lost]] = True
+        return {name: stays[:, place] for place, name in enumerate(names)}
+
+    def _loss(self, logits: Tensor, truth: Tensor, *, weighted: bool) -> Tensor:
+        """Cross-entropy over labelled cases, or binary cross-entropy over known labels; zero where none is known."""
+        known = ~truth.isnan()
+        if weighted:  # the model takes the offset off its logits; the weighted loss wants them with it
+            logits = logits + self.model.offset
+        if self.task == "multiclass":
+            rows = known.all(1)
+            if not bool(rows.any()):
+                return logits.sum() * 0.0
+            return nn.functional.cross_entropy(
+                logits[rows], truth[rows].argmax(1), weight=self.weights if weighted else None
+            )
+        each = nn.functional.binary_cross_entropy_with_logits(
+            logits, truth.nan_to_num(0.0), pos_weight=self.weights if weighted else None, reduction="none"
+        )
+        return (each * known).sum() / known.sum().clamp(min=1)

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from medfuse.evaluation.report import write_report
+from medfuse.evaluation.summary import summarise
+
+EVIL = "<script>alert('x')</script><b>&"
+
+
+class _Page(HTMLParser):
+    """Text, tags and what the page would load."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.loads, self.words, self.inside = [], [], [], ""
+        self.feed(html)
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.loads += [value for name, value in attrs if name in ("src", "href", "data", "action", "srcset")]
+        self.inside = tag
+
+    def handle_endtag(self, tag):
+        self.inside = ""
+
+    def handle_data(self, data):
+        if self.inside not in ("script", "style"):
+            self.words.append(data)
+
+
+def _metrics(task="multiclass", labels=("infection", EVIL, "collapse"), n=40):
+    rng = np.random.default_rng(0)
+    probability = rng.dirichlet([1] * len(labels), size=n)
+    truth = np.eye(len(labels))[np.arange(n) % len(labels)]
+    truth[0] = np.nan
+    patients = [str(i) for i in range(n)]
+    return summarise(truth=truth, probability=probability, patients=patients, labels=labels, task=task, draws=30)
+
+
+def _written(tmp_path, metrics, **more):
+    path = tmp_path / "new" / "report.html"
+    write_report(metrics, path, **({"title": "Test"} | more))
+    assert [entry.name for entry in path.parent.iterdir()] == ["report.html"]
+    html = path.read_text(encoding="utf-8")
+    return html, _Page(html)
+
+
+@pytest.mark.parametrize("task", ["multiclass", "multilabel"])
+def test_one_file_that_loads_nothing(tmp_path, task):
+    html, page = _written(tmp_path, _metrics(task))
+    assert page.loads == []
+    assert not {"link", "iframe", "img", "object"} & set(page.tags)
+    assert "default-src 'none'" in html
+    assert html.count("Plotly.newPlot(") >= 2
+    assert html.count("plotly.js v") == 1  # the library stands there once
+    assert "Not a medical device" in page.text
+
+
+def test_names_stay_text(tmp_path):
+    metrics = _metrics() | {"problems": [f"row 3: {EVIL}"], "patterns": {EVIL: _metrics()["summary"]}}
+    html, page = _written(tmp_path, metrics, title=EVIL, notes=[EVIL])
+    assert "<script>alert" not in html
+    assert "<b>&" not in html
+    assert page.text.count(EVIL) >= 5  # title, heading, note, table, problem: shown as it is written
+
+
+def test_figures_and_cautions_for_few_cases(tmp_path):
+    metrics = _metrics(n=24)
+    _, page = _written(tmp_path, metrics)
+    area = metrics["summary"]["auroc"]
+    assert f"{area['value']:.3f}" in page.text
+    assert f"{area['low']:.3f} to {area['high']:.3f}" in page.text
+    assert "23 labelled cases of 23 patients" in page.text
+    assert "These are few patients (23)" in page.text
+    assert "Too few cases to judge a label by itself: infection (7 with, 16 without)" in page.text
+    assert "1 cases have no known label" in page.text
+
+
+def test_optional_sections_only_where_there_is_something(tmp_path):
+    headings = ("Against simpler models", "By what was present", "What the model relies on", "Problems met")
+    metrics = _metrics()
+    _, plain = _written(tmp_path, metrics)
+    assert not any(heading in plain.text for heading in headings)
+    assert "Best reachable" not in plain.text
+    metrics |= {
+        "baselines": {"prevalence": {"auroc": {"value": 0.5, "low": 0.5, "high": 0.5}, "brier": 0.25, "ece": 0.125}},
+        "patterns": {"image + text": metrics["summary"]},
+        "reliance": {
+            "image": {"value": metrics["summary"]["auroc"]["value"] - 0.25, "low": 0.1, "high": 0.9},
+            "text": {"value": None, "low": None, "high": None},
+        },
+        "problems": ["scan 'a.dcm': not a DICOM file"],
+    }
+    metrics["summary"]["best_reachable_auroc"] = {"text": 0.75, "all": 0.875, "image": None}
+    _, page = _written(tmp_path, metrics)
+    assert all(heading in page.text for heading in headings)
+    for said in ("0.250", "0.125", "+0.250", "image + text", "scan 'a.dcm'", "Best reachable from notes 0.750"):
+        assert said in page.text, said
+
+
+def test_nothing_labelled_still_makes_a_page(tmp_path):
+    blank = np.full((5, 2), np.nan)
+    metrics = summarise(
+        truth=blank,
+        probability=np.full((5, 2), 0.5),
+        patients=list("abcde"),
+        labels=("a", "b"),
+        task="multilabel",
+    )
+    html, page = _written(tmp_path, metrics)
+    assert "no labelled case" in page.text
+    assert "nan" not in page.text.lower().split()
+    assert "Plotly.newPlot(" not in html.split("</head>")[1]
+
+
+def test_a_failed_write_leaves_the_old_report(tmp_path):
+    path = tmp_path / "report.html"
+    path.write_text("old")
+    with pytest.raises(KeyError):
+        write_report({}, path, title="broken")
+    assert path.read_text() == "old"
