@@ -7,6 +7,7 @@ Run by `medfuse dashboard`, or by hand:
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import streamlit as st
 
@@ -16,12 +17,15 @@ from medfuse.review.wording import markdown_plain
 
 
 @st.cache_resource(max_entries=4, show_spinner="Opening the cohort …", on_release=lambda desk: desk.store.close())
-def open_desk(places: Places, stamp: tuple[int, ...]) -> Desk:
+def open_desk(places: Places, stamp: tuple[int, ...]) -> Desk:  # noqa: ARG001 - part of the cache key
     """The desk; opened again when a file of its input changes (`stamp`)."""
     return Desk.open(places)
 
 
-st.set_page_config(page_title="medfuse", page_icon=":material/radiology:", layout="wide")
+here = Path(__file__).parent
+# The icons are files of ours: a browser would fetch the picture of a named icon from another server.
+st.set_page_config(page_title="medfuse", page_icon=here / "mark.svg", layout="wide")
+st.logo(here / "logo.svg", size="large", icon_image=here / "mark.svg")
 places = Places.of_arguments(sys.argv[1:])
 try:
     desk = open_desk(places, places.stamp())
@@ -30,10 +34,11 @@ except MedfuseError as error:
     st.stop()
 st.session_state["desk"] = desk
 
+# Not in a folder "pages": Streamlit would run such files without this one if the first address asked for were theirs.
 pages = [
-    st.Page("pages/worklist.py", title="Worklist", icon=":material/list_alt:", default=True),
-    st.Page("pages/case.py", title="Case", icon=":material/radiology:"),
-    st.Page("pages/evaluation.py", title="Evaluation", icon=":material/monitoring:"),
+    st.Page("views/worklist.py", title="Worklist", icon=":material/list_alt:", default=True),
+    st.Page("views/case.py", title="Case", icon=":material/radiology:"),
+    st.Page("views/evaluation.py", title="Evaluation", icon=":material/monitoring:"),
 ]
 page = st.navigation(pages)
 with st.sidebar:

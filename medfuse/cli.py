@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -374,7 +374,7 @@ def _table(title: str, header: Iterable[str], rows: Iterable[Iterable[str]]) -> 
     Console(width=None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", "100"))).print(table)
 
 
-def _show_metrics(metrics: dict[str, Any], out: Path) -> None:
+def _show_metrics(metrics: Mapping[str, Any], out: Path) -> None:
     summary = metrics["summary"]
     rows = [("this model", summary)]
     rows += list(metrics.get("baselines", {}).items())

@@ -188,7 +188,8 @@ def split_by_patient(cases: Sequence[Case], *, seed: int) -> list[Split]:
     for split, share in SPLIT_TWENTIETHS.items():
         if split != "train":
             owner += [split] * max(1, share * count // 20)
-    owner = ["train"] * (count - len(owner)) + owner
+    rest: list[Split] = ["train"] * (count - len(owner))
+    owner = rest + owner
     return [owner[part] for part in parts]
 
 
@@ -290,7 +291,7 @@ def _read_table(folder: Path) -> tuple[list[dict[str, str]], str]:
 
         table = pandas.read_parquet(folder / "cases.parquet")
         cells = table.astype(object).where(table.notna(), "").astype(str)
-        return [dict(row) for row in cells.to_dict("records")], "cases.parquet"
+        return [{str(k): str(v) for k, v in row.items()} for row in cells.to_dict("records")], "cases.parquet"
     path = folder / "cases.csv"
     if not path.exists():
         message = f"{folder}: no cases.csv or cases.parquet"
@@ -383,7 +384,7 @@ def _row_of(case: Case, cohort: Cohort) -> dict[str, Any]:
         row[DIAGNOSIS] = next((label for label in cohort.labels if case.labels.get(label) == 1), "")
     else:
         row |= {label: "" if (value := case.labels.get(label)) is None else value for label in cohort.labels}
-    row |= {column: "" if (value := case.values.get(column)) is None else value for column in cohort.tabular}
+    row |= {column: "" if (cell := case.values.get(column)) is None else cell for column in cohort.tabular}
     return row | {column: case.groups.get(column, "") for column in cohort.groups}
 
 

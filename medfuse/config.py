@@ -62,8 +62,10 @@ class TextConfig(_Strict):
         "IMPRESSION",
         "CONCLUSION",
         "RECOMMENDATION",
+        "ADDENDUM",
         "DISCHARGE DIAGNOSIS",
         "ASSESSMENT",
+        "PLAN",
         "HOSPITAL COURSE",
     )
     """Sections written after the image was read, which contain the diagnosis; allow them for report classification."""
@@ -92,6 +94,8 @@ class FusionConfig(_Strict):
     """Which fusion; docs/architecture.md has the formula of each."""
     width: Annotated[int, Field(ge=4, multiple_of=4)] = 64
     """Width of every token and of the fused vector."""
+    components: Annotated[int, Field(ge=8)] = 128
+    """Principal components that are kept of a frozen encoder's tokens, fitted on the training split."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
     """Dropout on tokens and on the fused vector."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import nn
@@ -14,6 +14,7 @@ from medfuse.cohort import Task
 from medfuse.config import Config
 from medfuse.encoders import Column, Encoded, ImageEncoder, TabularEncoder, TextEncoder
 from medfuse.encoders.cases import KEPT, is_frozen
+from medfuse.encoders.reduction import Reduction
 from medfuse.fusion import FUSIONS
 
 if TYPE_CHECKING:
@@ -21,9 +22,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-@dataclass(frozen=True)
-class Padded:
-    """One modality of a batch, padded.
+class Padded(NamedTuple):
+    """One modality of a batch, padded (a named tuple, because Lightning moves those to a device).
 
     Attributes:
         values: The cases' parts [B, K, …]; zero beyond what a case has.
@@ -85,7 +85,7 @@ class Head(nn.Module):
         width = config.fusion.width
         self.projections = nn.ModuleDict(
             {
-                name: nn.Sequential(nn.LayerNorm(native), nn.Dropout(config.fusion.dropout), nn.Linear(native, width))
+                name: nn.Sequential(nn.LayerNorm(native), nn.Linear(native, width), nn.Dropout(config.fusion.dropout))
                 for name, native in widths.items()
             }
         )
@@ -95,17 +95,22 @@ class Head(nn.Module):
         self.dropout = nn.Dropout(config.fusion.dropout if config.fusion.name != "late" else 0.0)
         self.classifier = self.fusion.classifier()
 
-    def forward(self, encoded: Mapping[Modality, Encoded], *, kept: Mapping[Modality, Tensor] | None = None) -> Output:
-        """Logits of a batch of encoded cases; modalities can be withheld by `kept` [B] as if they were absent."""
-        projected = {}
+    def project(self, encoded: Mapping[Modality, Encoded], values: Tensor | None) -> dict[Modality, Encoded]:
+        """Tokens of every modality at the fusion's width; `values` are the encoded values [B, C]."""
+        projected: dict[Modality, Encoded] = {}
         for name in self.fusion.modalities:
-            part = encoded[name]
-            if kept is not None and name in kept:
-                part = part.keep(kept[name])
-            if name in self.projections:
-                part = Encoded.of(self.projections[name](part.tokens), part.mask)
-            projected[name] = part
-        fused = self.fusion(projected)
+            if name == "tabular":
+                assert self.tabular is not None
+                assert values is not None
+                projected[name] = self.tabular(values)
+            else:
+                projected[name] = Encoded.of(self.projections[name](encoded[name].tokens), encoded[name].mask)
+        return projected
+
+    def forward(self, projected: Mapping[Modality, Encoded], *, kept: Mapping[Modality, Tensor] | None = None) -> Output:
+        """Logits of projected cases; modalities can be withheld by `kept` [B] as if they were absent."""
+        inputs = {name: part.keep(kept[name]) if kept and name in kept else part for name, part in projected.items()}
+        fused = self.fusion(inputs)
         return Output(self.classifier(self.dropout(fused.vector)), fused.weights)
 
 
@@ -148,6 +153,11 @@ class DiagnosisModel(nn.Module):
             widths["image"] = image.width
         if text is not None:
             widths["text"] = text.width
+        self.reductions = nn.ModuleDict()
+        for name, native in widths.items():
+            if is_frozen(config, name) and config.fusion.components < native:
+                self.reductions[name] = Reduction(native, config.fusion.components)
+                widths[name] = config.fusion.components
         heads = [
             Head(config, widths=widths, columns=columns, labels=labels, task=task)
             for _ in range(config.training.members)
@@ -166,55 +176,50 @@ class DiagnosisModel(nn.Module):
             encoder = self.image if name == "image" else self.text
             assert encoder is not None
             if not bool(mask.any()):
-                empty = torch.zeros(len(mask), 1, encoder.width, device=mask.device)
+                reduced = name in self.reductions
+                width = self.config.fusion.components if reduced else encoder.width
+                empty = torch.zeros(len(mask), 1, width, device=mask.device)
                 encoded[name] = Encoded(empty, torch.zeros_like(mask[:, :1]))
             elif is_frozen(self.config, name):
-                encoded[name] = Encoded.of(values.float(), mask)
+                encoded[name] = self._reduce(name, values, mask)
             elif name == "image":
                 encoded[name] = self._encode_pixels(values, mask)
             else:
                 encoded[name] = self._encode_ids(values, mask)
         return encoded
 
-    def forward(
-        self,
-        batch: Mapping[Modality, Padded],
-        *,
-        kept: Mapping[Modality, Tensor] | None = None,
-        member: int | None = None,
-    ) -> Output:
-        """Logits of a padded batch.
+    def forward(self, batch: Mapping[Modality, Padded]) -> Output:
+        """Logits of a padded batch (see `collate`), averaged over the heads."""
+        return self.decide(self.project(batch))
 
-        Args:
-            batch: The cases; see `collate`.
-            kept: True [B] by modality where it may be used; a modality not named is used wherever it is present.
-            member: One head alone; None averages all.
-        """
-        return self.decide(batch, self.encode(batch), kept=kept, member=member)
+    def project(self, batch: Mapping[Modality, Padded]) -> list[dict[Modality, Encoded]]:
+        """What each head sees of a padded batch, so that several patterns of presence cost one encoding."""
+        encoded, values = self.encode(batch), None
+        if "tabular" in self.modalities:
+            values, mask = batch["tabular"]
+            if values.shape[1] != len(self.columns):  # no case of the batch has a value
+                values = torch.zeros(len(mask), len(self.columns), device=mask.device)
+            values = values.masked_fill(~mask.any(1, keepdim=True), torch.nan)
+        return [head.project(encoded, values) for head in self.heads if isinstance(head, Head)]
 
     def decide(
-        self,
-        batch: Mapping[Modality, Padded],
-        encoded: Mapping[Modality, Encoded],
-        *,
-        kept: Mapping[Modality, Tensor] | None = None,
-        member: int | None = None,
+        self, projected: Sequence[Mapping[Modality, Encoded]], *, kept: Mapping[Modality, Tensor] | None = None
     ) -> Output:
-        """Logits from tokens that `encode` made, so that several patterns of presence cost one encoding."""
-        outputs = []
-        for head in self.heads if member is None else [self.heads[member]]:
-            assert isinstance(head, Head)
-            inputs = dict(encoded)
-            if head.tabular is not None:
-                mask = batch["tabular"].mask
-                values = batch["tabular"].values
-                if values.shape[1] != len(self.columns):  # no case of the batch has a value
-                    values = torch.zeros(len(mask), len(self.columns), device=mask.device)
-                unknown = values.masked_fill(~mask.any(1, keepdim=True), torch.nan)
-                inputs["tabular"] = head.tabular(unknown)
-            outputs.append(head(inputs, kept=kept))
+        """Logits from what `project` gave, averaged over the heads.
+
+        Args:
+            projected: One entry a head.
+            kept: True [B] by modality where it may be used; a modality not named is used wherever it is present.
+        """
+        outputs = [head(part, kept=kept) for head, part in zip(self.heads, projected, strict=True)]
         logits = torch.stack([output.logits for output in outputs]).mean(0) - self.offset
         return Output(logits, torch.stack([output.weights for output in outputs]).mean(0))
+
+    def _reduce(self, name: Modality, values: Tensor, mask: Tensor) -> Encoded:
+        """Frozen tokens at the reduced width; those that training reduced already are taken as they are."""
+        if name in self.reductions and values.shape[-1] != self.reductions[name].width:
+            return Encoded.of(self.reductions[name](values), mask)
+        return Encoded(values.float(), mask)  # `collate` left zeros where nothing is
 
     def _encode_pixels(self, values: Tensor, mask: Tensor) -> Encoded:
         assert self.image is not None

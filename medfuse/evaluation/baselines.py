@@ -57,8 +57,8 @@ class Baselines:
             [[np.nan if (v := one.case.labels.get(k)) is None else v for k in self.labels] for one in cases]
         )
         patients = np.array([one.case.patient_id for one in cases])
-        self.features_ = {name: _Features.fit(name, cases) for name in self.modalities}
-        self.features_ = {name: features for name, features in self.features_.items() if features is not None}
+        fitted = {name: _Features.fit(name, cases) for name in self.modalities}
+        self.features_ = {name: features for name, features in fitted.items() if features is not None}
         inputs: dict[str, Any] = {
             name: features.apply(cases) for name, features in self.features_.items() if features is not None
         }

@@ -50,7 +50,14 @@ class CrossAttentionFusion(Fusion):
         parts = []
         for place, name in enumerate(self.modalities):
             tokens, mask = encoded[name].tokens, encoded[name].mask
-            others = [other for other in range(len(self.modalities)) if other != place]
+            if not bool(mask.any()):  # no case of the batch has it
+                parts.append(torch.zeros_like(plain[:, place]))
+                continue
+            others = [
+                other
+                for other, also in enumerate(self.modalities)
+                if other != place and bool(encoded[also].mask.any())
+            ]
             if others:
                 keys = torch.cat([normed[other] for other in others], dim=1)
                 keys_mask = torch.cat([encoded[self.modalities[other]].mask for other in others], dim=1)

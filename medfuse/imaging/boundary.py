@@ -41,7 +41,7 @@ class UnreadableError(Exception):
 
 @contextmanager
 def foreign(reason: str, *also: type[Exception]) -> Iterator[None]:
-    """Turn whatever another library raises on a damaged file into a UnreadableError.
+    """Turn whatever another library raises on a damaged file into an UnreadableError.
 
     Args:
         reason: What is wrong and what to do. The library's own words are left out: they quote header values.
@@ -52,19 +52,23 @@ def foreign(reason: str, *also: type[Exception]) -> Iterator[None]:
     """
     try:
         yield
-    except (*FOREIGN, *also) as error:
-        raise UnreadableError(reason) from error
+    except BaseException as error:
+        # A panic of pylibjpeg-rle, which is written in Rust, derives from BaseException and can only be told by name.
+        if isinstance(error, (*FOREIGN, *also)) or type(error).__name__ == "PanicException":
+            raise UnreadableError(reason) from error
+        raise
 
 
 def hush() -> None:
     """Keep the decoding libraries from writing to stderr: their warnings quote header values.
 
     A filter is added once instead of `warnings.catch_warnings`, which restores the state of the whole process and so
-    goes wrong between threads. A level that the application has set on pydicom's logger is left as it is.
+    goes wrong between threads. pydicom tells its logger the same warnings; WARNING is the level that pydicom itself
+    sets there, and another one, which the application has chosen, is left as it is.
     """
     ours = ("ignore", _NOISY)
     if not any((kind, getattr(module, "pattern", None)) == ours for kind, _, _, module, _ in warnings.filters):
         warnings.filterwarnings("ignore", module=_NOISY)
     logger = logging.getLogger("pydicom")
-    if logger.level == logging.NOTSET:
+    if logger.level == logging.WARNING:
         logger.setLevel(logging.CRITICAL)

@@ -12,7 +12,6 @@ from numpy import ndarray
 from pydicom import dcmread
 from pydicom.dataelem import RawDataElement
 from pydicom.encaps import get_frame
-from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_dataset
 from pydicom.pixels import get_decoder
 from pydicom.uid import (
@@ -26,16 +25,16 @@ from pydicom.uid import (
 )
 
 from medfuse.case import ScanReceipt
-from medfuse.imaging.boundary import MAX_BYTES, UnreadableError, foreign
+from medfuse.imaging.boundary import MAX_BYTES, UnreadableError, foreign, hush
 from medfuse.imaging.codestream import stated_size
 from medfuse.imaging.grey import LUMA, render, warn_if_constant
-from medfuse.imaging.header import Header, read_header
+from medfuse.imaging.header import PYDICOMS, Header, read_header
 
 if TYPE_CHECKING:
     from jaxtyping import Float32
 
 PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
-_CUT = "the file is cut short (a broken transfer); fetch it again"
+_CUT = "the file is cut short or damaged (a broken transfer); fetch it again"
 
 
 def read_dicom(data: bytes, *, sha256: str) -> tuple[Float32[ndarray, "h w"], tuple[float, float] | None, ScanReceipt]:
@@ -51,6 +50,7 @@ def read_dicom(data: bytes, *, sha256: str) -> tuple[Float32[ndarray, "h w"], tu
     Raises:
         UnreadableError: If it is not one readable image, with the reason and what to do.
     """
+    hush()
     warnings: list[str] = []
     dataset, syntax, name = _parse(data, warnings)
     keyword = _pixel_keyword(dataset)
@@ -83,7 +83,7 @@ def read_dicom(data: bytes, *, sha256: str) -> tuple[Float32[ndarray, "h w"], tu
 
 def _parse(data: bytes, warnings: list[str]) -> tuple[Any, UID, str]:
     """The data set, the transfer syntax that its pixels are decoded by, and the name of the one the file is in."""
-    with foreign(f"its header cannot be read; {_CUT}", InvalidDicomError):
+    with foreign(f"its header cannot be read; {_CUT}", *PYDICOMS):
         inflated = _inflated(data)
         # `force` only spares the DICM prefix: `kind_of` has seen to it that this is DICOM.
         dataset = dcmread(BytesIO(data if inflated is None else inflated), force=True)
@@ -125,7 +125,7 @@ def _pixel_keyword(dataset: Any) -> str:
     present = [keyword for keyword in PIXEL_KEYWORDS if keyword in dataset]
     if len(present) == 1:
         return present[0]
-    with foreign(_CUT):
+    with foreign(_CUT, *PYDICOMS):
         last = dataset.get_item(list(dataset.keys())[-1]) if len(dataset) else None
         cut = isinstance(last, RawDataElement) and last.value is not None and len(last.value) < last.length < 2**32 - 1
         if "Rows" in dataset or cut or not len(dataset):
@@ -153,7 +153,7 @@ def _decode(dataset: Any, *, header: Header, syntax: UID, keyword: str, warnings
         reason = f"no decoder for {name} is installed; install pylibjpeg with its plugins"
         raise UnreadableError(reason)
     damaged = f"its pixels ({name}) cannot be decoded: damaged, cut short or not to the standard; fetch it again"
-    with foreign(damaged):
+    with foreign(damaged, *PYDICOMS):
         element = dataset[keyword]
         source = element.value
         if not isinstance(source, bytes):

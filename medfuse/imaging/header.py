@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from medfuse.imaging.boundary import FOREIGN, MAX_PIXELS, UnreadableError, foreign
 from medfuse.imaging.grey import LUMA, GreyRules, Lut
 
+PYDICOMS = (BytesLengthException, InvalidDicomError)  # its exceptions that derive from none of Python's own
+BROKEN = (*FOREIGN, *PYDICOMS)  # what looking at an element may raise, since pydicom converts values when asked
 GREYS = ("MONOCHROME1", "MONOCHROME2")
 COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
@@ -148,14 +151,14 @@ def _numbers(dataset: Any, keyword: str) -> tuple[float, ...]:
         if value is None:
             return ()
         return tuple(map(_number, [value] if isinstance(value, str | bytes | int | float) else list(value)))
-    except FOREIGN:
+    except BROKEN:
         return ()
 
 
 def _number(value: Any) -> float:
     try:
         return float(value)
-    except FOREIGN:
+    except BROKEN:
         return math.nan
 
 
@@ -163,7 +166,7 @@ def _code(dataset: Any, keyword: str) -> str | None:
     """A code string, or None if it is missing, empty or does not look like one."""
     try:
         value = dataset.get(keyword)
-    except FOREIGN:
+    except BROKEN:
         return None
     code = value.strip().upper() if isinstance(value, str) else ""
     return code if _CODE.fullmatch(code) else None
@@ -172,7 +175,7 @@ def _code(dataset: Any, keyword: str) -> str | None:
 def _items(dataset: Any, keyword: str) -> list[Any]:
     try:
         return list(dataset.get(keyword) or ())
-    except FOREIGN:
+    except BROKEN:
         return []
 
 
@@ -182,7 +185,7 @@ def _view(dataset: Any) -> str | None:
     for item in _items(dataset, "ViewCodeSequence"):
         try:
             return _MEANINGS.get(str(item.get("CodeMeaning", "")).strip().lower())
-        except FOREIGN:
+        except BROKEN:
             return None
     return None
 
@@ -276,7 +279,7 @@ def _first_lut(dataset: Any, keyword: str, warnings: list[str]) -> Lut | None:
     for item in _items(dataset, keyword):
         try:
             return _lut(dataset, descriptor=_numbers(item, "LUTDescriptor"), data=item.get("LUTData"))
-        except FOREIGN:
+        except BROKEN:
             warnings.append(f"{keyword} is broken and was ignored")
             return None
     return None
@@ -311,7 +314,7 @@ def _palette(dataset: Any) -> Lut:
     """
     from pydicom.pixels import apply_color_lut
 
-    with foreign("its colour palette is broken; convert it to RGB or fetch it again"):
+    with foreign("its colour palette is broken; convert it to RGB or fetch it again", *PYDICOMS):
         descriptor = _numbers(dataset, "RedPaletteColorLookupTableDescriptor")
         if dataset.get("SegmentedRedPaletteColorLookupTableData") is not None:
             count, first, bits = (int(number) for number in descriptor)

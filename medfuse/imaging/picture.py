@@ -10,7 +10,7 @@ from numpy import ndarray
 from PIL import Image, ImageOps
 
 from medfuse.case import ScanReceipt
-from medfuse.imaging.boundary import MAX_PIXELS, UnreadableError, foreign
+from medfuse.imaging.boundary import MAX_PIXELS, UnreadableError, foreign, hush
 from medfuse.imaging.content import Kind
 from medfuse.imaging.grey import GreyRules, render, warn_if_constant
 
@@ -43,6 +43,7 @@ def read_picture(
         UnreadableError: If it is not one readable picture, with the reason and what to do.
     """
     damaged = f"this {kind} cannot be decoded; the file is damaged or cut short, fetch it again"
+    hush()
     warnings: list[str] = []
     too_large = f"the picture promises more than {MAX_PIXELS} pixels; the file is damaged or no single image"
     with foreign(damaged):
@@ -53,16 +54,17 @@ def read_picture(
         rows, columns, mode = image.height, image.width, image.mode
         if rows * columns > MAX_PIXELS:
             raise UnreadableError(too_large)
-        frames = getattr(image, "n_frames", 1)
+        frames = 1 if kind == "JPEG" else getattr(image, "n_frames", 1)  # a camera's JPEG may carry previews
         if frames > 1:
             reason = f"it has {frames} frames, and only single images are read; export the frame you want"
             raise UnreadableError(reason)
         tags = getattr(image, "tag_v2", {})
         white_is_zero = tags.get(_PHOTOMETRIC) == 0
         depth = max(tags.get(_BITS_PER_SAMPLE, (8,))) if kind == "TIFF" else data[24] if kind == "PNG" else 8
+        turned = image.getexif().get(_ORIENTATION) in range(2, 9)
         image.load()
-        if image.getexif().get(_ORIENTATION, 1) in range(2, 9):
-            image = ImageOps.exif_transpose(image)
+        if turned:
+            image = ImageOps.exif_transpose(image)  # nothing is left to do for a TIFF: loading it turns it
             warnings.append("turned upright as its EXIF orientation says")
         stored = _stored(image)
     bits = _BITS.get(mode, 8)

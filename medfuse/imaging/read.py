@@ -7,7 +7,7 @@ from pathlib import Path
 
 from medfuse.case import Scan
 from medfuse.errors import ScanError
-from medfuse.imaging.boundary import MAX_BYTES, UnreadableError, hush
+from medfuse.imaging.boundary import MAX_BYTES, UnreadableError
 from medfuse.imaging.content import kind_of
 
 
@@ -30,12 +30,13 @@ def read_scan(path: str | Path) -> Scan:
             wrong and what to do, and holds no value of the file's header.
     """
     path = Path(path)
-    name = " ".join(path.name.split())  # one line, whatever the file is called
+    name = " ".join(
+        "".join(c if c.isprintable() else " " for c in path.name).split()
+    )  # one line, whatever it is called
     try:
         data = _bytes_of(path)
         sha256 = hashlib.sha256(data).hexdigest()
         kind = kind_of(data)
-        hush()
         # Each reader imports its library only when such a file comes: pydicom alone takes half a second.
         if kind == "DICOM":
             from medfuse.imaging.dicom import read_dicom

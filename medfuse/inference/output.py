@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,9 +81,14 @@ def _jsonl(predictions: Iterable[Prediction], path: Path) -> None:
             stream.write(json.dumps(record(prediction), ensure_ascii=False) + "\n")
 
 
+def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """All columns, in the order of the fullest row; one that failed has no probabilities."""
+    return list(max(rows, key=lambda row: len(row), default={"case_id": ""}))
+
+
 def _csv(predictions: Iterable[Prediction], path: Path) -> None:
     rows = [_flat(prediction) for prediction in predictions]
-    columns = list(max(rows, key=lambda row: len(row))) if rows else ["case_id"]
+    columns = _columns(rows)
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, columns, restval="", lineterminator="\n")
         writer.writeheader()
@@ -95,6 +100,6 @@ def _parquet(predictions: Iterable[Prediction], path: Path) -> None:
     import pyarrow.parquet as pq
 
     rows = [_flat(prediction) for prediction in predictions]
-    columns = list(max(rows, key=lambda row: len(row))) if rows else ["case_id"]
+    columns = _columns(rows)
     table = pa.table({column: [row.get(column) for row in rows] for column in columns})
     pq.write_table(table, path)

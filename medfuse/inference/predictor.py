@@ -97,11 +97,11 @@ class Predictor:
         stream = self.encoder.stream(cases)
         while batch := list(islice(stream, _BATCH)):
             padded = collate([one.parts for one in batch], model.modalities)
-            encoded = model.encode(padded)
+            projected = model.project(padded)
             found = []
             for pattern in wanted:
                 kept = {name: torch.full((len(batch),), name in pattern) for name in model.modalities}
-                logits = model.decide(padded, encoded, kept=kept).logits
+                logits = model.decide(projected, kept=kept).logits
                 found.append(self.bundle.calibrator.predict_proba(logits.double().numpy()))
             yield batch, wanted, np.stack(found)
 

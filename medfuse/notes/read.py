@@ -43,7 +43,7 @@ _HTML = re.compile(rb"\s*<(?:!doctype\s+html|html)\b", re.IGNORECASE)
 def read_note(path: str | Path) -> Note:
     """Read a text file: UTF-8, UTF-16 with its mark, or else Windows-1252/Latin-1 (said in the note's warnings).
 
-    Line ends become `\\n` and control characters are removed. A file without any text gives a note with the text ""
+    Line ends become newlines and control characters are removed. A file without any text gives a note with the text ""
     and the warning "the note is empty"; for a model it is as if there were none.
 
     Raises:

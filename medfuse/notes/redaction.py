@@ -13,7 +13,8 @@ TOKEN = "[redacted]"  # noqa: S105 - what stands in the text instead of a term
 _SEPARATOR = r"[\s\-_/.\u00ad\u2010-\u2015\u2212]"
 _LETTER = r"[^\W_]"
 _REST = _LETTER + "{0,40}"  # bounded, so that the time is linear in the text
-_PARTS = re.compile(r"[^\W\d_]+|\d+|\*|[^\w\s]", re.UNICODE)
+_WORD = re.compile(r"\*?[^\W_]+\*?")
+_RUN = re.compile(r"\d+|[^\W\d_]+|[^\W_]")  # letters and digits apart; the last for letters that are neither, as ²
 _MERGED = re.compile(r"\[redacted\](?:[ \t,/-]{0,3}\[redacted\])+")
 
 
@@ -37,7 +38,7 @@ class Redaction:
         order = sorted(range(len(self.terms)), key=lambda n: (-len(self.terms[n]), n))
         either = "|".join(f"(?P<t{n}>{_pattern(self.terms[n])})" for n in order) or r"(?!)"
         # What is redacted already is stepped over, so that applying again changes nothing.
-        self._pattern = re.compile(rf"{re.escape(TOKEN)}|(?<!{_LETTER})(?:{either})(?!{_LETTER})")
+        self._pattern = re.compile(rf"{re.escape(TOKEN)}|(?<!{_LETTER})(?={_LETTER})(?:{either})(?!{_LETTER})")
 
     def apply(self, text: str) -> tuple[str, Counter[str]]:
         """The text with every term replaced by `[redacted]`, and how often each was; neighbours become one mark.
@@ -83,15 +84,11 @@ def _plain(text: str) -> tuple[str, Sequence[int]]:
 
 def _pattern(term: str) -> str:
     """The term as a regular expression over plain text."""
-    pattern, before = "", ""
-    for part in _PARTS.findall(_plain(term)[0]):
-        if part != "*" and not part.isalnum():
-            continue  # a hyphen or other mark between words
-        if part == "*":
-            pattern += _REST
-        elif before == "*":
-            pattern += ("" if pattern == _REST else _SEPARATOR + "{1,3}" + "") + re.escape(part)
-        else:
-            pattern += (_SEPARATOR + "{0,3}" if before else "") + re.escape(part)
-        before = part
+    pattern, open_end = "", False
+    for word in _WORD.findall(_plain(term)[0]):
+        # After a wildcard the separator is a must, so that no stretch can be divided in two ways.
+        joint = (_SEPARATOR + ("{1,3}" if open_end or word.startswith("*") else "{0,3}")) if pattern else ""
+        core = (_SEPARATOR + "{0,3}").join(re.escape(run) for run in _RUN.findall(word))
+        open_end = word.endswith("*")
+        pattern += joint + (_REST if word.startswith("*") else "") + core + (_REST if open_end else "")
     return pattern

@@ -6,62 +6,107 @@ import re
 from collections.abc import Collection, Iterator
 
 from medfuse.case import Note, Section
+from medfuse.notes.redaction import TOKEN
 
-# Headers as they are written, under the name that medfuse gives the section.
+# Headers as they are written, under the one name that medfuse gives the section.
 HEADERS: dict[str, tuple[str, ...]] = {
     "INDICATION": (
-        "indication", "indications", "clinical indication", "clinical indications", "reason for exam",
-        "reason for examination", "reason for study", "reason for this examination", "reason for visit",
-        "clinical information", "clinical details", "clinical question",
+        "indication", "indications", "clinical indication", "clinical indications", "indication for study",
+        "indication for exam", "reason for exam", "reason for examination", "reason for study", "reason for scan",
+        "reason for the study", "reason for this exam", "reason for this examination", "reason for visit",
+        "reason for referral", "reason for request", "clinical information", "clinical details", "clinical question",
+        "clinical data",
     ),
-    "HISTORY": ("history", "clinical history", "clinical hx", "hx", "patient history"),
-    "COMPARISON": ("comparison", "comparisons", "compared to", "prior studies"),
-    "TECHNIQUE": ("technique", "procedure", "protocol"),
-    "EXAMINATION": ("examination", "exam", "study", "examination type"),
-    "FINDINGS": ("findings", "finding", "report", "description"),
-    "IMPRESSION": ("impression", "impressions", "opinion", "interpretation"),
+    "HISTORY": ("history", "clinical history", "clinical hx", "hx", "patient history", "relevant history"),
+    "COMPARISON": ("comparison", "comparisons", "comparison study", "comparison studies", "compared to",
+                   "prior studies", "prior study"),
+    "TECHNIQUE": ("technique", "procedure", "procedures", "protocol", "technical factors"),
+    "EXAMINATION": ("examination", "exam", "study", "examination type", "exam type", "type of exam"),
+    "FINDINGS": ("findings", "finding", "report", "description", "radiological findings", "imaging findings"),
+    "IMPRESSION": ("impression", "impressions", "opinion", "interpretation", "wet read", "preliminary read"),
     "CONCLUSION": ("conclusion", "conclusions", "summary"),
     "RECOMMENDATION": ("recommendation", "recommendations"),
-    "CHIEF COMPLAINT": ("chief complaint", "presenting complaint", "cc"),
-    "HISTORY OF PRESENT ILLNESS": ("history of present illness", "history of presenting complaint", "hpi", "hpc"),
-    "PAST MEDICAL HISTORY": ("past medical history", "medical history", "pmh", "pmhx", "past history"),
-    "MEDICATIONS": ("medications", "medication", "current medications", "medications on admission", "meds"),
-    "ALLERGIES": ("allergies", "allergy"),
+    "ADDENDUM": ("addendum", "addenda"),
+    "CHIEF COMPLAINT": ("chief complaint", "presenting complaint", "cc", "pc"),
+    "HISTORY OF PRESENT ILLNESS": (
+        "history of present illness", "history of the present illness", "history of presenting complaint",
+        "history of presenting illness", "present illness", "hpi", "hpc",
+    ),
+    "PAST MEDICAL HISTORY": (
+        "past medical history", "previous medical history", "medical history", "pmh", "pmhx", "past history",
+        "past medical hx", "background", "bg",
+    ),
+    "SURGICAL HISTORY": ("surgical history", "past surgical history", "psh"),
+    "MEDICATIONS": (
+        "medications", "medication", "current medications", "home medications", "medications on admission",
+        "admission medications", "meds",
+    ),
+    "ALLERGIES": ("allergies", "allergy", "drug allergies"),
     "SOCIAL HISTORY": ("social history", "social hx"),
     "FAMILY HISTORY": ("family history", "family hx"),
-    "PHYSICAL EXAM": ("physical exam", "physical examination", "on examination", "o/e"),
+    "REVIEW OF SYSTEMS": ("review of systems", "ros"),
+    "PHYSICAL EXAM": (
+        "physical exam", "physical examination", "physical findings", "physical exam findings",
+        "examination findings", "exam findings", "on examination", "clinical examination", "o/e",
+    ),
     "VITALS": ("vitals", "vital signs", "observations", "obs"),
-    "LABS": ("labs", "laboratory", "laboratory data", "laboratory results", "pertinent results", "bloods"),
-    "ASSESSMENT": ("assessment", "assessment and plan", "assessment/plan", "a/p", "diagnosis", "final diagnosis"),
-    "PLAN": ("plan",),
-    "HOSPITAL COURSE": ("hospital course", "brief hospital course", "course"),
+    "LABS": (
+        "labs", "lab results", "laboratory", "laboratory data", "laboratory results", "laboratory findings",
+        "pertinent results", "bloods", "blood tests",
+    ),
+    "ASSESSMENT": (
+        "assessment", "assessment and plan", "assessment & plan", "assessment/plan", "a/p", "a&p",
+        "diagnosis", "diagnoses", "final diagnosis", "final diagnoses", "differential diagnosis",
+    ),
+    "PLAN": ("plan", "treatment plan", "plan of care"),
+    "HOSPITAL COURSE": ("hospital course", "brief hospital course", "course", "clinical course"),
     "DISCHARGE DIAGNOSIS": ("discharge diagnosis", "discharge diagnoses"),
 }  # fmt: skip
 
 # Sections written once the image was read or the answer known: off by default as a model's input.
 OUTCOME_SECTIONS = (
-    "FINDINGS", "IMPRESSION", "CONCLUSION", "RECOMMENDATION", "DISCHARGE DIAGNOSIS", "ASSESSMENT", "HOSPITAL COURSE",
+    "FINDINGS", "IMPRESSION", "CONCLUSION", "RECOMMENDATION", "ADDENDUM", "DISCHARGE DIAGNOSIS", "ASSESSMENT", "PLAN",
+    "HOSPITAL COURSE",
 )  # fmt: skip
 
 _NAMES = {written: name for name, all_written in HEADERS.items() for written in all_written}
+# A header of capitals that is in no list but has one of these words is that section: "CHEST FINDINGS", "FINAL
+# IMPRESSION". Leaving out too much costs a little text; leaving in a conclusion gives the answer away.
+_TELLING = {
+    "IMPRESSION": "IMPRESSION", "FINDINGS": "FINDINGS", "CONCLUSION": "CONCLUSION", "CONCLUSIONS": "CONCLUSION",
+    "ADDENDUM": "ADDENDUM", "RECOMMENDATION": "RECOMMENDATION", "RECOMMENDATIONS": "RECOMMENDATION",
+    "ASSESSMENT": "ASSESSMENT",
+}  # fmt: skip
+
+# Every repetition is bounded or possessive (`++`), so that the time is linear in the text.
 _KNOWN = "|".join(re.escape(written).replace(r"\ ", r"[ ]{1,3}") for written in sorted(_NAMES, key=len, reverse=True))
-# At the start of a line, numbered or not, with a colon or alone on the line; or inline after a sentence, with a colon.
-_HEADER = re.compile(
+_AT_LINE_START = re.compile(
     rf"""
-      ^[ \t]{{0,8}}(?:\#{{1,3}}[ ]?|\d{{1,2}}[.)][ \t]{{0,4}}|\*{{1,2}})?
-          (?: (?P<start>{_KNOWN})\*{{0,2}} (?: [ \t]{{0,4}}:\*{{0,2}} | [ \t]{{0,8}}$ )
-            | (?P<capitals>[A-Z][A-Z/&-]{{2,20}}(?:[ ][A-Z/&-]{{2,20}}){{0,4}}) [ \t]{{0,4}}: )
-    | (?<=[.;!?])[ \t]{{1,4}}(?P<inline>{_KNOWN})[ \t]{{0,2}}:
+    ^[ \t]{{0,60}}+ (?: [#]{{1,4}}+[ ]?+ | [*_>-]{{1,3}}+[ ]?+ )? (?: \d{{1,2}}+[.)][ \t]{{0,4}}+ )? [*_]{{0,2}}+
+    (?=[A-Za-z])
+    (?: (?P<known> (?i:{_KNOWN}) ) (?: [ ]?\([^()\n]{{0,40}}+\) )? [*_]{{0,2}}+
+            [ \t]{{0,8}}+ (?: :[*_]{{0,2}}+ | [ \t\r]*+$ )
+      | (?P<capitals> [A-Z][A-Z0-9 /&()',-]{{1,60}}+ ) [*_]{{0,2}}+ :[*_]{{0,2}}+
+    )
     """,
-    re.VERBOSE | re.MULTILINE | re.IGNORECASE,
+    re.VERBOSE | re.MULTILINE,
 )
+# Inside a line: behind the end of a sentence beginning with a capital, or all in capitals; always with a colon.
+_INLINE = re.compile(rf"(?<![^\s.;!?)])(?=[A-Z])(?P<known>(?i:{_KNOWN}))[ \t]{{0,4}}:")
+_SENTENCE_END = ".;!?)"
 
 
 def find_sections(text: str) -> tuple[Section, ...]:
     """The sections of a note in order; together they cover its text but for headers and blank stretches.
 
+    A header is one of `HEADERS` in any case, numbered or not, at the start of a line with a colon or alone on the
+    line; or inside a line, behind a sentence, with a colon; or any words in capitals with a colon at the start of a
+    line, which keep their own name. A header with nothing behind it gives a section without text. The time is linear
+    in the length of the text.
+
     Example:
-        >>> [(s.name, "cough. FINDINGS: clear."[s.start : s.end]) for s in find_sections("cough. FINDINGS: clear.")]
+        >>> text = "cough. FINDINGS: clear."
+        >>> [(section.name, text[section.start : section.end]) for section in find_sections(text)]
         [('', 'cough.'), ('FINDINGS', 'clear.')]
     """
     sections: list[Section] = []
@@ -74,34 +119,65 @@ def find_sections(text: str) -> tuple[Section, ...]:
 
 
 def select(note: Note, *, exclude: Collection[str]) -> str:
-    """The text that a model may read: the sections that are not excluded, each behind its name.
+    """The text that a model may read: the sections that are not excluded, each behind its header as written.
 
-    The name goes with the text because it says how the text is meant: "HISTORY: smoker" is not "INDICATION: smoker".
+    The header goes with its text because it says how the text is meant: "HISTORY: pneumonia" is not "INDICATION:
+    pneumonia". Marks of redaction are taken out: where something had to be removed tells the outcome by itself.
 
     Args:
         note: A note that was read.
-        exclude: Names of sections, in capitals.
+        exclude: Names of sections, in any case and any wording of `HEADERS`.
     """
     text = note.text or ""
-    kept = []
+    unwanted = {_name_of(name) for name in exclude}
+    kept, last = [], 0
     for section in note.sections:
-        if section.name not in exclude:
-            body = text[section.start : section.end]
-            kept.append(f"{section.name}: {body}" if section.name else body)
-    return "\n".join(kept)
+        if section.name not in unwanted:
+            kept.append(text[last : section.end])  # from the end of the section before: the header comes along
+        last = section.end
+    joined = "\n".join(piece.strip() for piece in kept)
+    return re.sub(rf"[ \t]?{re.escape(TOKEN)}", "", joined).strip()
 
 
 def _headers(text: str) -> Iterator[tuple[str, int, int]]:
-    for match in _HEADER.finditer(text):
-        written = match["start"] or match["inline"]
-        if written:
-            yield _NAMES[" ".join(written.lower().split())], match.start(), match.end()
-        elif match["capitals"].isupper():  # IGNORECASE lets small letters match; only capitals are a header
-            yield match["capitals"], match.start(), match.end()
+    """Name, start and end of each header in order."""
+    found = [*_line_headers(text), *_inline_headers(text)]
+    last = 0
+    for name, begin, end in sorted(found, key=lambda header: header[1:]):
+        if begin >= last:
+            yield name, begin, end
+            last = end
+
+
+def _line_headers(text: str) -> Iterator[tuple[str, int, int]]:
+    for match in _AT_LINE_START.finditer(text):
+        written = match["known"] or match["capitals"]
+        if sum(map(str.isalpha, written)) > 1:
+            yield _name_of(written), match.start(), match.end()
+
+
+def _inline_headers(text: str) -> Iterator[tuple[str, int, int]]:
+    for match in _INLINE.finditer(text):
+        before = text[max(0, match.start() - 4) : match.start()].rstrip(" \t")
+        behind_sentence = not before or before[-1] in _SENTENCE_END
+        if behind_sentence or match["known"].isupper():
+            yield _name_of(match["known"]), match.start(), match.end()
+
+
+def _name_of(written: str) -> str:
+    """The section's one name for a header as it is written."""
+    plain = " ".join(written.lower().split())
+    if plain in _NAMES:
+        return _NAMES[plain]
+    capitals = plain.upper()
+    return next((_TELLING[word] for word in re.findall(r"[A-Z]+", capitals) if word in _TELLING), capitals)
 
 
 def _trimmed(text: str, name: str, start: int, end: int) -> Iterator[Section]:
+    """The stretch without the blanks around it; nothing if it is blank and has no name."""
     body = text[start:end]
-    left = len(body) - len(body.lstrip())
+    left = start + len(body) - len(body.lstrip())
     if body.strip():
-        yield Section(name, start + left, start + len(body.rstrip()))
+        yield Section(name, left, start + len(body.rstrip()))
+    elif name:
+        yield Section(name, start, start)

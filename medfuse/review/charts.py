@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from plotly.graph_objects import Figure
 
+FONT = '"Source Sans", "Source Sans Pro", sans-serif'  # the dashboard's own
 INK, TEAL, RUST, GREY, PALE = "#1c2a33", "#0b6b7e", "#b4532a", "#9aa5b1", "#b9c6cd"
 _NAME = {"image": "Scan", "text": "Note", "tabular": "Values"}
 CHART_CONFIG = {"displayModeBar": False, "scrollZoom": False}
@@ -204,6 +205,6 @@ def _styled(figure: Figure, *, height: int) -> Figure:
         showlegend=False,
         height=height,
         margin={"l": 56, "r": 16, "t": 36, "b": 44},
-        font={"color": INK, "size": 13},
+        font={"color": INK, "size": 13, "family": FONT},
     )
     return figure

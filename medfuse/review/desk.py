@@ -104,7 +104,7 @@ class Desk:
             cases=cases,
             predictions={case_id: found for case_id, found in predictions.items() if case_id in cases},
             problems=problems,
-            store=ReviewStore(places.store, labels=cohort.labels, task=cohort.task),
+            store=ReviewStore(places.store, cohort=cohort.name, labels=cohort.labels, task=cohort.task),
             metrics=_metrics(places.evaluation) if places.evaluation else None,
             report=report if report and report.is_file() else None,
             image_size=places.image_size,

@@ -19,7 +19,6 @@ from medfuse.review.desk import IMAGE_SIZE, Desk, Places
 
 ADDRESS = "127.0.0.1"  # the dashboard has no log-in, so it is never reachable from another machine
 START_SECONDS = 60.0  # how long a browser waits for the server
-
 _OPTIONS: Mapping[str, str] = {
     "server.address": ADDRESS,
     "server.headless": "true",
@@ -43,6 +42,7 @@ _OPTIONS: Mapping[str, str] = {
     "theme.showWidgetBorder": "true",
     "theme.paddingTop": "2.5rem",
     "theme.metricValueFontSize": "1.7rem",
+    "theme.headingFontSizes": '["1.9rem", "1.6rem", "1.35rem", "1.15rem"]',
 }
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 
 from sqlalchemy import (
     DDL,
     Column,
+    ColumnElement,
     Engine,
     Float,
     Integer,
@@ -40,6 +43,7 @@ _TABLE = Table(
     "reviews",
     MetaData(),
     Column("id", Integer, primary_key=True),
+    Column("cohort", String(200), nullable=False),
     Column("case_id", String(200), nullable=False, index=True),
     Column("reader", String(200), nullable=False),
     Column("action", String(16), nullable=False),
@@ -92,6 +96,7 @@ class ReviewStore:
 
     Args:
         where: A file (SQLite), or an SQLAlchemy URL.
+        cohort: Name of the cohort, whose decisions alone are seen: case ids are unique only within one.
         labels: The labels that an override may choose; without them every override is refused.
         task: Whether an override chooses one label or any number.
 
@@ -99,17 +104,22 @@ class ReviewStore:
         ReviewError: If the database cannot be opened.
     """
 
-    def __init__(self, where: str | Path, *, labels: Sequence[str] = (), task: Task = "multiclass") -> None:
+    def __init__(
+        self, where: str | Path, *, cohort: str = "", labels: Sequence[str] = (), task: Task = "multiclass"
+    ) -> None:
+        self.cohort = cohort
         self.labels = tuple(labels)
         self.task: Task = task
         self._engine = _open(where)
         with _one_line(f"{self.where}: the decisions cannot be opened"), self._engine.begin() as connection:
+            sqlite = self._engine.dialect.name == "sqlite"
+            if sqlite:  # takes the right to write at once: one who reads first is refused it if another wrote since
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
             connection.execute(CreateTable(_TABLE, if_not_exists=True))
             for index in _TABLE.indexes:
                 connection.execute(CreateIndex(index, if_not_exists=True))
-            if self._engine.dialect.name == "sqlite":
-                for trigger in _APPEND_ONLY:
-                    connection.execute(trigger)
+            for trigger in _APPEND_ONLY if sqlite else ():
+                connection.execute(trigger)
 
     @property
     def where(self) -> str:
@@ -128,13 +138,14 @@ class ReviewStore:
         review.check(labels=self.labels, task=self.task)
         stored = replace(review, reader=review.reader.strip(), created_at=datetime.now(UTC))
         with _one_line("the decision was not stored"), self._engine.begin() as connection:
-            number = connection.execute(insert(_TABLE).values(**_row_of(stored))).inserted_primary_key
+            number = connection.execute(
+                insert(_TABLE).values(cohort=self.cohort, **_row_of(stored))
+            ).inserted_primary_key
         return replace(stored, id=number[0] if number else None)
 
     def history(self, case_id: str) -> tuple[Review, ...]:
         """Every decision on a case, oldest first."""
-        query = select(_TABLE).where(_TABLE.c.case_id == case_id).order_by(_TABLE.c.id)
-        return self._read(query)
+        return self._read(_TABLE.c.case_id == case_id)
 
     def latest(self) -> tuple[Review, ...]:
         """The decision that stands for each case and reader, oldest first.
@@ -143,8 +154,8 @@ class ReviewStore:
         made afterwards does not reopen the case.
         """
         decided = func.max(case((_TABLE.c.action != "comment", _TABLE.c.id)))
-        standing = select(func.coalesce(decided, func.max(_TABLE.c.id))).group_by(_TABLE.c.case_id, _TABLE.c.reader)
-        return self._read(select(_TABLE).where(_TABLE.c.id.in_(standing)).order_by(_TABLE.c.id))
+        numbers = select(func.coalesce(decided, func.max(_TABLE.c.id))).where(_TABLE.c.cohort == self.cohort)
+        return self._read(_TABLE.c.id.in_(numbers.group_by(_TABLE.c.case_id, _TABLE.c.reader)))
 
     def progress(self) -> Progress:
         """Count cases by the action that stands, and by reader."""
@@ -160,7 +171,8 @@ class ReviewStore:
         """Give back the database's connections."""
         self._engine.dispose()
 
-    def _read(self, query: Any) -> tuple[Review, ...]:
+    def _read(self, condition: ColumnElement[bool]) -> tuple[Review, ...]:
+        query = select(_TABLE).where(_TABLE.c.cohort == self.cohort, condition).order_by(_TABLE.c.id)
         with _one_line(f"{self.where}: the decisions cannot be read"), self._engine.connect() as connection:
             return tuple(_review_of(row) for row in connection.execute(query).mappings())
 
@@ -197,9 +209,17 @@ def _open(where: str | Path) -> Engine:
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
-    # Write-ahead logging lets readers read while one writes; the mode stays with the file.
-    if cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-        cursor.execute("PRAGMA journal_mode=WAL")
+    # Write-ahead logging lets readers read while one writes; the mode stays with the file. SQLite does not wait for
+    # others when it changes the mode, so two that open a new file at once would fail.
+    deadline = monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            break
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or monotonic() > deadline:
+                raise
+            sleep(0.02)
     cursor.execute("PRAGMA synchronous=FULL")  # a stored decision survives a power cut
     cursor.close()
 

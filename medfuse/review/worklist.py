@@ -30,7 +30,7 @@ def worklist(cohort: Cohort, predictions: Mapping[str, Prediction], decisions: S
         decisions: Of `ReviewStore.latest()`.
 
     Returns:
-        Columns `case_id`, `time` (text or None), `urgency` (NaN if failed), `label` (the most probable; None if
+        Columns `case_id`, `time` (text, maybe empty), `urgency` (NaN if failed), `label` (the most probable; empty if
         failed), `probability`, `uncertainty` (0 sure … 1 all alike), `abstain`, `prediction_set` and `modalities`
         (in words), `warnings` (count), `state` (one of `STATES`), `reader` (whose decision stands) and `error`.
 
@@ -45,20 +45,20 @@ def worklist(cohort: Cohort, predictions: Mapping[str, Prediction], decisions: S
     weights = np.array([cohort.urgency.get(label, 0.0) for label in cohort.labels])
     failed = np.isnan(matrix).any(axis=1)
     best = np.where(failed, 0, np.nan_to_num(matrix).argmax(axis=1)) if len(rows) else np.zeros(0, dtype=int)
-    labels = np.array([*cohort.labels, None], dtype=object)
+    best_label = np.array([*cohort.labels, ""], dtype=object)[np.where(failed, len(cohort.labels), best)]
     table = pd.DataFrame(
         {
             "case_id": [case.case_id for case, _ in rows],
-            "time": [case.time for case, _ in rows],
+            "time": [case.time or "" for case, _ in rows],
             "urgency": matrix @ weights if cohort.urgency else uncertainty,
-            "label": labels[np.where(failed, len(cohort.labels), best)],
+            "label": best_label,
             "probability": matrix[np.arange(len(rows)), best],
             "uncertainty": uncertainty,
             "abstain": [prediction.abstain for _, prediction in rows],
             "prediction_set": [answer_set(prediction, task=cohort.task) for _, prediction in rows],
             "modalities": [", ".join(prediction.modalities) for _, prediction in rows],
             "warnings": [len(prediction.warnings) for _, prediction in rows],
-            "state": [_STATE_OF[review.action] if review else "open" for review in held],
+            "state": [_state(review, label) for review, label in zip(held, best_label, strict=True)],
             "reader": [review.reader if review else "" for review in held],
             "error": [prediction.error or "" for _, prediction in rows],
         }
@@ -91,9 +91,9 @@ def narrow(
     if labels:
         keep &= table["label"].isin(labels)
     if unsure:
-        keep &= table["abstain"]
+        keep &= table["abstain"].astype(bool)  # an empty table has no type of its own
     if text.strip():
-        keep &= table["case_id"].str.contains(text.strip(), case=False, regex=False)
+        keep &= table["case_id"].astype(str).str.contains(text.strip(), case=False, regex=False)
     return table[keep].reset_index(drop=True)
 
 
@@ -104,6 +104,13 @@ def urgency_basis(cohort: Cohort) -> str:
     weights = sorted(((cohort.urgency.get(label, 0.0), label) for label in cohort.labels), key=lambda pair: -pair[0])
     told = ", ".join(f"{label} {weight:g}" for weight, label in weights)
     return f"Urgency is the sum of each label's probability times its weight in this cohort ({told})."
+
+
+def _state(review: Review | None, label: str) -> str:
+    """A case whose prediction was accepted is open again once a newer model says something else."""
+    if review is None or (review.action == "accept" and (review.predicted or "") != label):
+        return "open"
+    return _STATE_OF[review.action]
 
 
 def _matrix(predictions: Sequence[Prediction], cohort: Cohort) -> np.ndarray:

@@ -53,7 +53,7 @@ def render(findings: Mapping[str, str], *, rows: int, columns: int, rng: np.rand
     x, y = _coordinates(rows, columns, rng)
     side = float(rng.choice(SIDES))  # where a one-sided opacity lies; fluid gathers on the other
     level = float(rng.uniform(0.56, 0.68))
-    raised = {side: 0.17 if findings["opacity"] == "basal" else 0.0, -side: 0.0}
+    raised = {side: 0.20 if findings["opacity"] == "basal" else 0.0, -side: 0.0}
     domes = {s: level + 0.03 * s - raised[s] for s in SIDES}
     body = _Body(x, y, float(rng.uniform(0.33, 0.37)), float(rng.uniform(-0.86, -0.78)), domes, rng)
     solid = np.maximum(_heart(body, enlarged=findings["heart"] == "enlarged"), _vessel_stem(body))
@@ -71,10 +71,10 @@ def render(findings: Mapping[str, str], *, rows: int, columns: int, rng: np.rand
 
 def _coordinates(rows: int, columns: int, rng: np.random.Generator) -> tuple[Plane, Plane]:
     """Where each pixel lies in the chest, after a slight turn, shift and change of size."""
-    half = float(rng.uniform(-0.03, 0.03))  # tangent of half the angle: up to 3.4 degrees, without sine or cosine
+    half = float(rng.uniform(-0.025, 0.025))  # tangent of half the angle: up to 2.9 degrees, without sine or cosine
     cosine, sine = (1 - half * half) / (1 + half * half), 2 * half / (1 + half * half)
-    size = float(rng.uniform(0.93, 1.07))
-    right, down = rng.uniform(-0.06, 0.06, 2)
+    size = float(rng.uniform(0.95, 1.05))
+    right, down = rng.uniform(-0.04, 0.04, 2)
     across = (np.arange(columns, dtype=np.float32) * 2 + 1 - columns) / columns * np.float32(size) + np.float32(right)
     along = (np.arange(rows, dtype=np.float32) * 2 + 1 - rows) / columns * np.float32(size) + np.float32(down)
     u, v = across[None, :], along[:, None]
@@ -217,7 +217,7 @@ def _vessel_stem(body: _Body) -> Plane:
 
 def _heart(body: _Body, *, enlarged: bool) -> Plane:
     """The heart's shadow; enlarged means wider than half the chest (cardiothoracic ratio above 0.5)."""
-    left = body.between(0.62, 0.72) if enlarged else body.between(0.36, 0.42)
+    left = body.between(0.66, 0.74) if enlarged else body.between(0.36, 0.42)
     right = body.between(0.26, 0.32) if enlarged else body.between(0.15, 0.19)
     height = body.between(0.36, 0.40) if enlarged else body.between(0.29, 0.33)
     centre, across = (left - right) / 2, (left + right) / 2
@@ -227,26 +227,28 @@ def _heart(body: _Body, *, enlarged: bool) -> Plane:
 
 
 def _opacity(body: _Body, lungs: Mapping[float, Plane], kind: str, side: float) -> Plane:
-    """What lies in the lung: one patch, wings about both hila, or a dense band above a raised dome."""
+    """What lies in the lung: one lobe's patch, wings about both hila, or a dense band above a raised dome."""
     air = lungs[-1.0] + lungs[1.0]
-    fluff = np.clip(0.85 + 0.35 * body.texture(14) + 0.2 * body.texture(34), 0.2, 1.4)
     if kind == "focal":
-        x, y = side * body.between(0.44, 0.62), body.between(-0.45, 0.22)
-        patch = _ellipse(body, x, y, body.between(0.19, 0.26), body.between(0.20, 0.28), 0.55)
-        patch = np.maximum(patch, _ellipse(body, x - side * 0.08, y + 0.10, 0.18, 0.16, 0.6))
-        return body.between(0.34, 0.44) * patch * fluff * lungs[side]
+        x, y = side * body.between(0.46, 0.58), body.between(-0.30, 0.22)
+        patch = _ellipse(body, x, y, body.between(0.30, 0.36), body.between(0.32, 0.38), 0.4)
+        fissure = body.between(-0.20, 0.20) * (body.x - x) + body.between(0.16, 0.22)  # a sharp lower border
+        patch *= _step(y + fissure - body.y, 0.02)
+        fluff = np.clip(1.0 + 0.25 * body.texture(12), 0.5, 1.2)
+        return body.between(0.42, 0.48) * patch * fluff * lungs[side]
     if kind == "perihilar":
         wings = np.zeros_like(body.x)
         for flank in SIDES:
-            wings = np.maximum(wings, _ellipse(body, flank * 0.33, -0.06, 0.30, 0.46, 0.75))
-        haze = 0.06 * _step(body.y - 0.1, 0.5)
-        return (body.between(0.30, 0.38) * wings * fluff + haze) * air
+            wings = np.maximum(wings, _ellipse(body, flank * 0.33, -0.04, 0.34, 0.56, 0.7))
+        fluff = np.clip(0.8 + 0.5 * body.texture(22), 0.15, 1.4)
+        mesh = _bump(body.texture(40), 0.22)  # where noise crosses zero: fine lines all over the lung
+        return (body.between(0.34, 0.40) * wings * fluff + 0.10 * mesh) * air
     if kind == "basal":
         dome = body.domes[side]
-        band = _bump(body.y - dome + body.between(0.02, 0.06), body.between(0.22, 0.28))
-        streak = body.y - dome + 0.28 + 0.12 * (side * body.x - 0.4)
-        lines = _bump(streak, 0.03) + _bump(streak - 0.10, 0.025)
-        return (0.36 * band * (0.6 + 0.4 * fluff) + 0.20 * lines) * lungs[side]
+        band = _bump(np.maximum(body.y - dome + 0.08, 0) - np.maximum(dome - 0.12 - body.y, 0), body.between(0.24, 0.30))
+        streak = body.y - dome + 0.34 + 0.12 * (side * body.x - 0.4)
+        lines = _bump(streak, 0.03) + _bump(streak - 0.10, 0.025) + _bump(streak + 0.12, 0.025)
+        return (0.44 * band + 0.24 * lines) * lungs[side]
     return np.zeros_like(body.x)
 
 
@@ -264,7 +266,7 @@ def _devices(body: _Body) -> Plane:
     stem = (np.abs(x - mark_x) < 0.012) & (np.abs(y - mark_y) < 0.05)
     foot = (np.abs(x - mark_x - 0.022) < 0.034) & (np.abs(y - mark_y - 0.045) < 0.012)
     shown = 0.5 * (stem | foot)
-    for _ in range(int(body.rng.integers(0, 4)) if body.rng.random() < 0.3 else 0):
+    for _ in range(int(body.rng.integers(0, 4)) if body.rng.random() < 0.2 else 0):
         to_x, to_y, bend = body.between(-0.6, 0.6), body.between(-0.5, 0.3), body.between(-0.5, 0.5)
         line = x - to_x - bend * (y - to_y) * (y - to_y - 0.8)
         shown = shown + 0.10 * (np.abs(line) < 0.008) * (y > to_y)
@@ -275,11 +277,11 @@ def _devices(body: _Body) -> Plane:
 def _expose(density: Plane, body: _Body) -> Plane:
     """Exposure: contrast curve, uneven field, and noise that is stronger where less radiation arrives."""
     rows, columns = density.shape
-    field = body.between(-0.05, 0.05) * body.x + body.between(-0.04, 0.04) * body.y
-    grey = np.clip((density + field) * body.between(0.90, 1.04) + body.between(-0.04, 0.04), 0, 1.3) / np.float32(1.3)
-    curve = body.between(-0.25, 0.25)
+    field = body.between(-0.03, 0.03) * body.x + body.between(-0.03, 0.03) * body.y
+    grey = np.clip((density + field) * body.between(0.95, 1.03) + body.between(-0.02, 0.02), 0, 1.3) / np.float32(1.3)
+    curve = body.between(-0.15, 0.15)
     grey = grey + curve * grey * (1 - grey)
     noise = body.rng.standard_normal((rows, columns), dtype=np.float32)
     grain = noise[:, np.r_[1:columns, 0]] * 0.5 + noise  # neighbours share some of it, as scattered light does
-    grey = grey + np.float32(body.between(0.003, 0.010)) * (0.4 + grey) * grain
+    grey = grey + np.float32(body.between(0.002, 0.006)) * (0.4 + grey) * grain
     return np.clip(grey, 0, 1).astype(np.float32)

@@ -7,6 +7,7 @@ import shutil
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from medfuse.config import Config
 from medfuse.encoders import Column, WeightsReceipt, build_image_encoder, build_text_encoder
 from medfuse.encoders.cache import TokenCache, default_cache
 from medfuse.encoders.cases import CaseEncoder, EncodedCase
+from medfuse.encoders.reduction import MOST_TOKENS, Reduction
 from medfuse.errors import CohortError, ConfigError, NoteError
 from medfuse.model import DiagnosisModel, collate
 from medfuse.notes import read_note, select
@@ -101,6 +103,7 @@ def fit(
         if not encoded[split]:
             message = f"{cohort.folder}: no labelled, readable case in the {split} split; training needs some"
             raise CohortError(message)
+    _reduce(model, encoded)
     found = _learn(model, cohort, encoded, work=work, show=show)
     calibrator, conformal = _calibrate(model, cohort, encoded["calibration"])
     facts: dict[str, Any] = {
@@ -163,6 +166,21 @@ def _build(config: Config, cohort: Cohort, training: Sequence[Case]) -> tuple[Di
     torch.manual_seed(config.seed)
     model = DiagnosisModel(config, image=image, text=text, columns=columns, labels=len(cohort.labels), task=cohort.task)
     return model, tokenizer, receipts
+
+
+def _reduce(model: DiagnosisModel, encoded: dict[str, list[EncodedCase]]) -> None:
+    """Fit the reductions on the training split, and reduce all tokens once instead of at every step."""
+    for name, reduction in model.reductions.items():
+        assert isinstance(reduction, Reduction)
+        known: list[Any] = [part for one in encoded["train"] if (part := one.parts.get(name)) is not None]  # type: ignore[call-overload]
+        if known:
+            stride = max(1, sum(len(part) for part in known) // MOST_TOKENS)
+            reduction.fit(torch.cat([part[::stride] for part in known]))
+        for split, members in encoded.items():
+            encoded[split] = [
+                replace(one, parts={k: reduction(v) if k == name else v for k, v in one.parts.items()})
+                for one in members
+            ]
 
 
 def _texts(cases: Sequence[Case], config: Config) -> list[str]:

@@ -138,16 +138,15 @@ class Learning(LightningModule):  # type: ignore[misc]  # Lightning is not typed
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """The mean over heads of the loss with modalities withheld at random, and of each modality alone."""
         parts, truth = batch
-        encoded = self.model.encode(parts)
         present = self._present(parts)
         losses = []
-        for member in range(len(self.model.heads)):
-            output = self.model.decide(parts, encoded, kept=self._withhold(present), member=member)
+        for head, projected in zip(self.model.heads, self.model.project(parts), strict=True):
+            output = head(projected, kept=self._withhold(present))
             losses.append(self._loss(output.logits, truth, weighted=True))
             if self.config.training.unimodal_loss and len(present) > 1:
                 for alone in present:
                     kept = {name: torch.full_like(mask, name == alone) for name, mask in present.items()}
-                    one = self.model.decide(parts, encoded, kept=kept, member=member)
+                    one = head(projected, kept=kept)
                     known = truth.masked_fill(~present[alone].unsqueeze(1), torch.nan)
                     share = self.config.training.unimodal_loss / len(present)
                     losses.append(share * self._loss(one.logits, known, weighted=True))
@@ -197,8 +196,6 @@ class Learning(LightningModule):  # type: ignore[misc]  # Lightning is not typed
     def _loss(self, logits: Tensor, truth: Tensor, *, weighted: bool) -> Tensor:
         """Cross-entropy over labelled cases, or binary cross-entropy over known labels; zero where none is known."""
         known = ~truth.isnan()
-        if weighted:  # the model takes the offset off its logits; the weighted loss wants them with it
-            logits = logits + self.model.offset
         if self.task == "multiclass":
             rows = known.all(1)
             if not bool(rows.any()):

@@ -10,23 +10,24 @@ from medfuse.review.desk import Desk
 from medfuse.review.wording import markdown_plain
 from medfuse.review.worklist import STATES, narrow, urgency_basis, worklist
 
+BAR = {"min_value": 0, "width": "small"}
 COLUMNS = {
-    "case_id": st.column_config.TextColumn("Case", pinned=True),
-    "urgency": st.column_config.ProgressColumn("Urgency", format="%.2f", min_value=0, max_value=1),
+    "case_id": st.column_config.TextColumn("Case"),
+    "urgency": st.column_config.ProgressColumn("Urgency", format="%.2f", max_value=1, **BAR),
+    "uncertainty": st.column_config.ProgressColumn("Unsure", format="%.2f", max_value=1, **BAR),
     "label": st.column_config.TextColumn("Most probable"),
-    "probability": st.column_config.ProgressColumn("Probability", format="percent", min_value=0, max_value=1),
-    "prediction_set": st.column_config.TextColumn("Cannot be excluded", width="medium"),
+    "percent": st.column_config.ProgressColumn("Probability", format="%.0f %%", max_value=100, **BAR),
+    "prediction_set": st.column_config.TextColumn("Cannot be excluded"),
     "modalities": st.column_config.TextColumn("Inputs used"),
     "warnings": st.column_config.NumberColumn("Warnings", width="small"),
-    "state": st.column_config.TextColumn("State"),
-    "reader": st.column_config.TextColumn("Reader"),
-    "time": st.column_config.TextColumn("Time"),
+    "state": st.column_config.TextColumn("State", width="small"),
+    "reader": st.column_config.TextColumn("Reader", width="small"),
 }
 
 
 def open_case(case_id: str) -> None:
     st.session_state["case"] = case_id
-    st.switch_page("pages/case.py", query_params={"case": case_id})
+    st.switch_page("views/case.py", query_params={"case": case_id})
 
 
 def clickable(table: pd.DataFrame, *, columns: dict, key: str) -> None:
@@ -39,7 +40,7 @@ def clickable(table: pd.DataFrame, *, columns: dict, key: str) -> None:
         column_config=columns,
         on_select="rerun",
         selection_mode="single-cell",
-        height=min(640, 37 + 35 * max(1, len(table))),
+        height="content" if len(table) <= 15 else 560,
         lazy=False,
     )
     for row, _ in event.selection.cells:
@@ -88,12 +89,9 @@ states = filters[1].multiselect("State", STATES, placeholder="All states")
 labels = filters[2].multiselect("Most probable", desk.cohort.labels, placeholder="All labels")
 unsure = filters[3].toggle("Only unsure")
 shown = narrow(read, states=states, labels=labels, unsure=unsure, text=text)
-columns = dict(COLUMNS)
-if not desk.cohort.urgency:
-    columns = {name: column for name, column in columns.items() if name != "urgency"}
-    columns["uncertainty"] = st.column_config.ProgressColumn("Unsure", format="%.2f", min_value=0, max_value=1)
-if shown["time"].isna().all():
-    columns = {name: column for name, column in columns.items() if name != "time"}
+shown["percent"] = 100 * shown["probability"]
+unused = "uncertainty" if desk.cohort.urgency else "urgency"
+columns = {name: column for name, column in COLUMNS.items() if name != unused}
 if len(shown):
     clickable(shown, columns=columns, key="cases")
 else:

@@ -33,14 +33,14 @@ ACTIONS = {"accept": "Accept", "override": "Override", "comment": "Comment only"
 
 
 @st.cache_data(max_entries=16, show_spinner="Reading the scan …")
-def scan_of(path: Path, size: int, stamp: int) -> tuple[Scan, Scan]:
+def scan_of(path: Path, size: int, stamp: int) -> tuple[Scan, Scan]:  # noqa: ARG001 - part of the cache key
     """The scan for the screen, and as the network saw it; read again when the file changes (`stamp`)."""
     scan = read_scan(path)
     return Scan(path, for_display(scan.pixels), scan.spacing, scan.receipt), fit_scan(scan, size)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def note_of(path: Path, stamp: int) -> Note:
+def note_of(path: Path, stamp: int) -> Note:  # noqa: ARG001 - part of the cache key
     return read_note(path)
 
 
@@ -50,6 +50,7 @@ def stamp_of(path: Path) -> int:
 
 def go(case_id: str) -> None:
     st.session_state["case"] = case_id
+    st.session_state.pop("told", None)
     st.query_params["case"] = case_id
 
 
@@ -69,10 +70,10 @@ def chosen(order: list[str]) -> str:
 
 def header(order: list[str], states: dict[str, str], current: str) -> None:
     place = order.index(current)
-    title, before, picker, after = st.columns([3.4, 0.6, 3, 0.6], vertical_alignment="bottom")
-    title.title(f"Case {markdown_plain(current)}")
+    title, before, picker, after = st.columns([3, 1.1, 2.6, 1.1], vertical_alignment="bottom")
+    title.title(markdown_plain(current))
     before.button(
-        "Previous", icon=":material/chevron_left:", key="previous", disabled=place == 0, width="stretch",
+        "Previous", icon=":material/chevron_left:", disabled=place == 0, width="stretch",
         on_click=go, args=(order[max(0, place - 1)],),
     )  # fmt: skip
     picker.selectbox(
@@ -83,8 +84,8 @@ def header(order: list[str], states: dict[str, str], current: str) -> None:
         format_func=lambda one: one if states[one] == "open" else f"{one} ({states[one]})",
     )
     after.button(
-        "Next", icon=":material/chevron_right:", key="next", disabled=place + 1 == len(order), width="stretch",
-        on_click=go, args=(order[min(len(order) - 1, place + 1)],),
+        "Next", icon=":material/chevron_right:", icon_position="right", disabled=place + 1 == len(order),
+        width="stretch", on_click=go, args=(order[min(len(order) - 1, place + 1)],),
     )  # fmt: skip
 
 
@@ -163,7 +164,13 @@ def notes_of(case: Case) -> list[Note]:
     return read
 
 
+def values_of(case: Case) -> None:
+    rows = [{"Column": column, "Value": value} for column, value in value_rows(case)]
+    st.dataframe(rows, hide_index=True, height="content", width="stretch")
+
+
 def model_says(prediction: Prediction, desk: Desk) -> None:
+    """The verdict, and what the model did not have."""
     if prediction.error:
         st.error(markdown_plain(f"This case could not be classified: {prediction.error}"), icon=":material/error:")
         return
@@ -172,8 +179,14 @@ def model_says(prediction: Prediction, desk: Desk) -> None:
     say(markdown_plain(verdict(prediction, task=desk.cohort.task)), icon=icon)
     if missing := rests_on(prediction):
         st.info(markdown_plain(missing), icon=":material/info:")
+
+
+def bars(prediction: Prediction) -> None:
     st.markdown("**Calibrated probability**", help="Labels in colour cannot be excluded.")
     st.plotly_chart(probability_bars(prediction), theme=None, config=CHART_CONFIG, key="probabilities")
+
+
+def why(prediction: Prediction) -> None:
     top = most_probable(prediction)
     if prediction.contributions and top:
         st.markdown(f"**What moved {markdown_plain(top[0])}**, in percentage points")
@@ -205,12 +218,15 @@ def save(desk: Desk, prediction: Prediction) -> None:
     except MedfuseError as error:
         state["told"] = (case_id, "error", f"Nothing was stored: {error}.")
         return
-    for field in ("action", "labels", "comment"):
-        state.pop(f"{field}-{case_id}", None)
+    # Set and not removed: a browser keeps what it shows unless it is told otherwise.
+    empty = {"action": None, "labels": None if desk.cohort.task == "multiclass" else [], "comment": ""}
+    for field, value in empty.items():
+        if f"{field}-{case_id}" in state:
+            state[f"{field}-{case_id}"] = value
     state["told"] = (case_id, "success", f"Stored: {told(stored)}.")
 
 
-def decide(desk: Desk, prediction: Prediction) -> None:
+def decide(desk: Desk, prediction: Prediction, following: str | None) -> None:
     case_id, task = prediction.case_id, desk.cohort.task
     st.markdown("#### Your decision")
     offered = [one for one in ACTIONS if one != "accept" or not prediction.error]
@@ -230,6 +246,8 @@ def decide(desk: Desk, prediction: Prediction) -> None:
     about, kind, text = st.session_state.get("told", ("", "", ""))
     if about == case_id:
         (st.success if kind == "success" else st.error)(markdown_plain(text))
+        if kind == "success" and following:
+            st.button("Next open case", icon=":material/arrow_forward:", on_click=go, args=(following,))
 
 
 def history(desk: Desk, case_id: str) -> None:
@@ -264,13 +282,17 @@ with left:
     scans = scans_of(case, desk.image_size)
     st.markdown("#### Notes")
     notes = notes_of(case)
+    if case.values:
+        st.markdown("#### Values")
+        values_of(case)
 with right:
     model_says(prediction, desk)
     for warning in reader_warnings(prediction, scans, notes):
-        st.warning(markdown_plain(warning), icon=":material/warning:")
+        st.markdown(f":material/warning: {markdown_plain(warning)}")
+    if not prediction.error:
+        bars(prediction)
     with st.container(border=True):
-        decide(desk, prediction)
+        decide(desk, prediction, next(iter(table["case_id"][table["state"] == "open"]), None))
+    if not prediction.error:
+        why(prediction)
     history(desk, current)
-    if case.values:
-        st.markdown("#### Values")
-        st.table({"": dict(value_rows(case))}, border="horizontal")

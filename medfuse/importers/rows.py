@@ -1,0 +1,59 @@
+"""Reading a table of text cells."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+from medfuse.errors import CohortError
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV or TSV file as text; the separator is told by the first line.
+
+    UTF-8 is expected; a file that is not is read as Windows-1252, which spreadsheets write.
+
+    Raises:
+        CohortError: If there is no such table.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        message = f"{path}: the table cannot be read ({error.strerror}); check the path"
+        raise CohortError(message) from error
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = content.decode("cp1252", "replace")
+    if "\x00" in text:
+        message = f"{path}: not a CSV or TSV table; save it as CSV in UTF-8"
+        raise CohortError(message)
+    first = text.split("\n", 1)[0]
+    separator = max(",\t;", key=first.count)  # the first of equals, so a lone column is read as CSV
+    try:
+        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
+        rows = [{key.strip(): cell or "" for key, cell in row.items() if key} for row in reader]
+    except csv.Error as error:
+        message = f"{path}: not a CSV table: {error}"
+        raise CohortError(message) from error
+    if not rows:
+        message = f"{path}: a table without rows"
+        raise CohortError(message)
+    return rows
+
+
+def require_columns(path: Path, needed: Iterable[str], columns: Sequence[str]) -> None:
+    """Check that the table has the columns.
+
+    Raises:
+        CohortError: If one is missing; the nearest names are given.
+    """
+    for column in needed:
+        if column not in columns:
+            near = get_close_matches(column, columns, n=3, cutoff=0.5)
+            hint = f"nearest: {', '.join(near)}" if near else f"there are {', '.join(columns[:12])}"
+            message = f"{path}: no column '{column}'; {hint}"
+            raise CohortError(message)

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from medfuse.review import Review, ReviewError, ReviewStore
+
+LABELS = ("infection", "embolism", "nothing")
+
+
+def words(app: AppTest) -> str:
+    """All that the page says, as a reader sees it."""
+    parts = [*app.markdown, *app.caption, *app.text, *app.info, *app.warning, *app.error, *app.success]
+    return "\n".join(str(part.value) for part in parts).replace("\\", "")
+
+
+def decide(app: AppTest, action: str, **fields: str) -> AppTest:
+    case_id = app.session_state["case"]
+    app.segmented_control(key=f"action-{case_id}").set_value(action).run()
+    if "label" in fields:
+        app.selectbox(key=f"labels-{case_id}").set_value(fields["label"])
+    if "comment" in fields:
+        app.text_area(key=f"comment-{case_id}").set_value(fields["comment"])
+    app.button(key="save").click().run()
+    assert not app.exception
+    return app
+
+
+def stored(store: Path, case_id: str) -> tuple[Review, ...]:
+    return ReviewStore(store, cohort="four cases").history(case_id)
+
+
+def test_a_complete_case(start: Callable[..., AppTest]) -> None:
+    app = start("case", case="full")
+    told = words(app)
+    assert app.title[0].value == "full"
+    assert "The model's answer: infection, with a probability of 70 %." in told
+    assert "the scan raised it by 30 points" in told
+    assert "scan x: no window in the file" in told
+    assert {"INDICATION", "FINDINGS"} <= {part.strip("*") for part in told.splitlines()}
+    values = app.dataframe[-1].value.set_index("Column")["Value"].to_dict()
+    assert values == {"spo2": "91", "crp": "missing"}
+    assert "No note" not in told
+    assert len(app.get("plotly_chart")) == 3
+
+
+def test_the_reference_label_is_nowhere(start: Callable[..., AppTest]) -> None:
+    app = start("case", case="no-note")
+    assert "infection" not in words(app)
+    app = start("case", case="full")
+    assert not {"diagnosis", "truth", "reference"} & set(words(app).lower().split())
+
+
+def test_nothing_from_data_is_rendered_as_html_or_markdown(start: Callable[..., AppTest]) -> None:
+    for case_id in ("full", "failed"):
+        app = start("case", case=case_id)
+        assert not any(part.proto.allow_html for part in (*app.markdown, *app.caption))
+        assert not app.get("html")
+        assert not app.get("iframe")
+        for part in (*app.markdown, *app.caption, *app.error, *app.warning):
+            # A tag or a link would need its brackets bare.
+            bare = part.value.replace("\\<", "").replace("\\[", "").replace("\\!", "")
+            assert not set("<[!") & set(bare), bare
+    app = start("case", case="full")
+    assert any(text.value == "cough <script>alert('note')</script>" for text in app.text)
+    assert any(text.value == "*consolidation* :red[left]" for text in app.text)
+
+
+def test_a_case_without_scan_says_so_and_that_the_model_is_not_sure(start: Callable[..., AppTest]) -> None:
+    told = words(start("case", case="no-scan"))
+    assert "This case has no scan." in told
+    assert "No scan: this prediction rests on the note and the values." in told
+    assert "The model is not sure: it cannot exclude embolism, infection." in told
+
+
+def test_a_case_without_note(start: Callable[..., AppTest]) -> None:
+    told = words(start("case", case="no-note"))
+    assert "This case has no note." in told
+    assert "No note and no values: this prediction rests on the scan." in told
+
+
+def test_a_case_that_could_not_be_classified_is_still_read(start: Callable[..., AppTest], store: Path) -> None:
+    app = start("case", case="failed")
+    assert "This case could not be classified: gone.dcm: <b>no</b>" in words(app)
+    assert "The scan cannot be shown." in words(app)
+    assert "accept" not in app.segmented_control(key="action-failed").options
+    decide(app, "override", label="embolism")
+    assert [review.labels for review in stored(store, "failed")] == [("embolism",)]
+
+
+@pytest.mark.parametrize("asked", ["nobody", "../../etc/passwd", "", "<script>"])
+def test_an_unknown_case_in_the_address_is_ignored(start: Callable[..., AppTest], asked: str) -> None:
+    app = start("case", case=asked)
+    assert app.title[0].value == "failed"  # the first of the list
+    assert "case" not in app.query_params
+
+
+def test_picker_and_buttons_go_through_the_list(start: Callable[..., AppTest]) -> None:
+    app = start("case", case="failed")
+    next(button for button in app.button if button.label == "Next").click().run()
+    assert app.title[0].value == r"no\-scan"
+    assert app.query_params["case"] == "no-scan"
+    app.selectbox(key="picker").set_value("no-note").run()
+    assert app.title[0].value == r"no\-note"
+    next(button for button in app.button if button.label == "Previous").click().run()
+    assert app.title[0].value == "full"
+
+
+def test_accepting_ends_in_the_store(start: Callable[..., AppTest], store: Path) -> None:
+    app = decide(start("case", case="full"), "accept", comment="clear <b>")
+    assert [success.value for success in app.success if "Stored" in success.value]
+    (review,) = stored(store, "full")
+    assert (review.reader, review.action, review.predicted, review.probability) == ("AB", "accept", "infection", 0.7)
+    assert (review.comment, review.bundle, review.labels) == ("clear <b>", "ab12", ())
+    assert review.seconds is not None
+    assert "AB accepted infection" in words(app)
+    assert any(text.value == "clear <b>" for text in app.text)
+    # The form is empty again, so that a second click stores nothing.
+    app.button(key="save").click().run()
+    assert "Nothing was stored" in words(app)
+    assert len(stored(store, "full")) == 1
+
+
+def test_overriding_needs_a_label(start: Callable[..., AppTest], store: Path) -> None:
+    app = decide(start("case", case="full"), "override")
+    assert "Nothing was stored: an override chooses one label." in words(app)
+    assert stored(store, "full") == ()
+    app = decide(app, "override", label="embolism")
+    assert [review.labels for review in stored(store, "full")] == [("embolism",)]
+    assert "overrode with embolism when the model said infection" in words(app)
+
+
+def test_commenting_needs_text_and_deciding_needs_a_reader(start: Callable[..., AppTest], store: Path) -> None:
+    app = decide(start("case", case="full"), "comment")
+    assert "a comment needs some text" in words(app)
+    app = decide(start("case", case="full", reader=" "), "accept")
+    assert "who is reading" in words(app)
+    assert stored(store, "full") == ()
+
+
+def test_success_is_told_only_once_stored(
+    start: Callable[..., AppTest], store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: ReviewStore, review: Review) -> Review:
+        raise ReviewError("the decision was not stored: disk full")
+
+    app = start("case", case="full")
+    monkeypatch.setattr(ReviewStore, "add", refuse)
+    decide(app, "accept", comment="do not lose this")
+    assert "disk full" in words(app)
+    assert not [success for success in app.success if "Stored" in success.value]
+    assert app.text_area(key="comment-full").value == "do not lose this"
+
+
+def test_the_window_and_the_networks_view(start: Callable[..., AppTest]) -> None:
+    app = start("case", case="no-note")
+    name = app.slider[0].key.removeprefix("level-")
+    before = app.get("plotly_chart")[0].proto.spec
+    app.slider(key=f"width-{name}").set_value(0.2).run()
+    assert app.get("plotly_chart")[0].proto.spec != before
+    app.button(key=f"reset-{name}").click().run()
+    assert app.get("plotly_chart")[0].proto.spec == before
+    app.segmented_control(key=f"view-{name}").set_value("As the network saw it").run()
+    assert "Exactly what the network saw: 224 × 224 pixels" in words(app)
+    assert not app.exception
+
+
+def test_other_cohorts_decisions_are_not_shown(start: Callable[..., AppTest], store: Path) -> None:
+    ReviewStore(store, cohort="another").add(Review(case_id="full", reader="XY", action="accept"))
+    assert "XY" not in words(start("case", case="full"))
+    with sqlite3.connect(store) as raw:
+        assert raw.execute("SELECT count(*) FROM reviews").fetchone() == (1,)

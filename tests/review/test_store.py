@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import multiprocessing
+import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from medfuse.review.decision import Review, ReviewError
+from medfuse.review.store import ReviewStore, standing
+
+LABELS = ("infection", "embolism")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ReviewStore:
+    return ReviewStore(tmp_path / "new folder" / "reviews.sqlite", labels=LABELS)
+
+
+def decision(case_id: str = "c1", reader: str = "AB", action: str = "accept", **rest: object) -> Review:
+    return Review(case_id=case_id, reader=reader, action=action, **rest)
+
+
+def test_a_decision_comes_back_as_it_was(store: ReviewStore) -> None:
+    given = decision(
+        action="override",
+        labels=("embolism",),
+        comment="Robert'); DROP TABLE reviews;-- <script>ä 日本",
+        predicted="infection",
+        probability=0.25,
+        bundle="ab12",
+        seconds=12.5,
+    )
+    before = datetime.now(UTC)
+    stored = store.add(given)
+    assert stored.id == 1
+    assert stored.created_at is not None
+    assert stored.created_at.utcoffset() == timedelta(0)
+    assert before <= stored.created_at <= datetime.now(UTC)
+    assert store.history("c1") == (stored,)
+    assert store.history("c2") == ()
+    assert {
+        getattr(stored, name) == getattr(given, name) for name in ("labels", "comment", "predicted", "seconds")
+    } == {True}
+
+
+def test_it_survives_closing_and_another_store_sees_it(store: ReviewStore, tmp_path: Path) -> None:
+    stored = store.add(decision())
+    store.close()
+    again = ReviewStore(f"sqlite:///{tmp_path}/new folder/reviews.sqlite", labels=LABELS)
+    assert again.history("c1") == (stored,)
+
+
+def test_an_invalid_decision_is_not_stored(store: ReviewStore) -> None:
+    with pytest.raises(ReviewError):
+        store.add(decision(action="override", labels=("asthma",)))
+    with pytest.raises(ReviewError):
+        ReviewStore(store.where).add(decision(action="override", labels=("embolism",)))
+    assert store.history("c1") == ()
+
+
+def test_the_newest_accept_or_override_stands_and_a_remark_does_not_reopen(store: ReviewStore) -> None:
+    store.add(decision(action="accept"))
+    override = store.add(decision(action="override", labels=("embolism",)))
+    store.add(decision(action="comment", comment="later thought"))
+    other = store.add(decision(reader="CD", action="comment", comment="seen"))
+    assert store.latest() == (override, other)
+    assert standing(store.latest()) == {"c1": override}
+    assert len(store.history("c1")) == 4
+
+
+def test_progress_counts_cases_and_readers(store: ReviewStore) -> None:
+    store.add(decision("c1"))
+    store.add(decision("c1", action="override", labels=("embolism",)))
+    store.add(decision("c2"))
+    store.add(decision("c2", "CD", "comment", comment="look again"))
+    store.add(decision("c3", "CD", "comment", comment="look again"))
+    progress = store.progress()
+    assert progress.cases == 3
+    assert progress.by_action == {"accept": 1, "override": 1, "comment": 1}
+    assert progress.by_reader == {"AB": 2, "CD": 2}
+
+
+def test_cohorts_in_one_store_do_not_see_each_other(store: ReviewStore) -> None:
+    other = ReviewStore(store.where, cohort="other", labels=LABELS)
+    other.add(decision())
+    assert store.history("c1") == store.latest() == ()
+    assert len(other.latest()) == 1
+
+
+def test_what_is_stored_cannot_be_changed_or_removed(store: ReviewStore, tmp_path: Path) -> None:
+    store.add(decision())
+    with sqlite3.connect(tmp_path / "new folder" / "reviews.sqlite") as raw:
+        assert raw.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        for statement in ("UPDATE reviews SET reader = 'X'", "DELETE FROM reviews"):
+            with pytest.raises(sqlite3.IntegrityError, match="only ever added"):
+                raw.execute(statement)
+    assert store.history("c1")[0].reader == "AB"
+
+
+def test_a_database_that_is_none_gives_one_line(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no database at all " * 100)
+    for where in (tmp_path / "notes.txt", "nonsense://x", "sqlite:////no/such/folder/x.sqlite", tmp_path):
+        with pytest.raises(ReviewError) as caught:
+            ReviewStore(where)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_failed_write_says_so_without_quoting_the_comment(store: ReviewStore, tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "new folder" / "reviews.sqlite") as raw:
+        raw.execute("DROP TABLE reviews")
+    with pytest.raises(ReviewError, match="was not stored") as caught:
+        store.add(decision(action="comment", comment="Mrs Smith"))
+    assert "Smith" not in str(caught.value)
+
+
+def _write(path: Path, reader: str) -> None:
+    store = ReviewStore(path)  # both open, and so create, the database at once
+    for number in range(100):
+        store.add(Review(case_id=f"c{number}", reader=reader, action="accept"))
+
+
+def test_two_processes_writing_at_once_lose_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "reviews.sqlite"
+    context = multiprocessing.get_context("spawn")
+    writers = [context.Process(target=_write, args=(path, reader)) for reader in ("AB", "CD")]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(60)
+    assert [writer.exitcode for writer in writers] == [0, 0]
+    store = ReviewStore(path)
+    assert store.progress().by_reader == {"AB": 100, "CD": 100}
+    numbers = [review.id for case in range(100) for review in store.history(f"c{case}")]
+    assert sorted(numbers) == list(range(1, 201))
+
+
+def test_many_may_open_a_new_store_at_once(tmp_path: Path) -> None:
+    together = threading.Barrier(6)
+
+    def first(path: Path, reader: int) -> int | None:
+        together.wait(30)
+        return ReviewStore(path).add(decision(reader=f"R{reader}")).id
+
+    with ThreadPoolExecutor(6) as pool:
+        for attempt in range(8):
+            path = tmp_path / f"{attempt}.sqlite"
+            numbers = list(pool.map(first, [path] * 6, range(6)))
+            assert sorted(numbers) == list(range(1, 7))
