@@ -110,7 +110,7 @@ class Case:
     Attributes:
         case_id: Unique in its cohort.
         patient_id: Cases of one patient share it; splits never separate them.
-        time: ISO 8601 date or date-time; None if not known.
+        time: ISO 8601 date or date-time, or what the source says of the order (`day 3`); None if not known.
         split: Which split the case belongs to; None if the cohort has none yet.
         scans: The images.
         notes: The documents.

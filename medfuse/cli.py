@@ -301,7 +301,13 @@ def dashboard(
     from medfuse.cohort import Cohort
 
     digest, read = verify(bundle), Cohort.load(cohort)
-    predictions = reviews / f"predictions-{read.name}-{digest}.jsonl"
+    import re
+
+    from medfuse.config import Config
+
+    image = Config.load(bundle / "config.yaml").image
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "-", read.name)  # a name is not a path
+    predictions = reviews / f"predictions-{safe}-{digest}.jsonl"
     if not predictions.exists():
         from medfuse.inference import Predictor, write_predictions
 
@@ -316,7 +322,13 @@ def dashboard(
     store = str(reviews / "reviews.sqlite")
     raise typer.Exit(
         serve(
-            cohort=cohort, predictions=predictions, store=store, evaluation=evaluation, port=port, open_browser=browser
+            cohort=cohort,
+            predictions=predictions,
+            store=store,
+            evaluation=evaluation,
+            image_size=image.size if image is not None else 224,
+            port=port,
+            open_browser=browser,
         )
     )
 

@@ -107,7 +107,9 @@ class Head(nn.Module):
                 projected[name] = Encoded.of(self.projections[name](encoded[name].tokens), encoded[name].mask)
         return projected
 
-    def forward(self, projected: Mapping[Modality, Encoded], *, kept: Mapping[Modality, Tensor] | None = None) -> Output:
+    def forward(
+        self, projected: Mapping[Modality, Encoded], *, kept: Mapping[Modality, Tensor] | None = None
+    ) -> Output:
         """Logits of projected cases; modalities can be withheld by `kept` [B] as if they were absent."""
         inputs = {name: part.keep(kept[name]) if kept and name in kept else part for name, part in projected.items()}
         fused = self.fusion(inputs)

@@ -128,7 +128,8 @@ class CaseEncoder:
                 yield from (self._finish(one) for one in read)
 
     def _read(self, case: Case) -> _Read:
-        read = _Read(case, warnings=list(case.problems))
+        # What is wrong with a label says what it was, and a reader must not see that beside the prediction.
+        read = _Read(case, warnings=[line for line in case.problems if not line.startswith("label ")])
         if self.config.image is not None:
             for scan in case.scans[: self.config.image.max_scans]:
                 try:

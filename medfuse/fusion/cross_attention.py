@@ -54,9 +54,7 @@ class CrossAttentionFusion(Fusion):
                 parts.append(torch.zeros_like(plain[:, place]))
                 continue
             others = [
-                other
-                for other, also in enumerate(self.modalities)
-                if other != place and bool(encoded[also].mask.any())
+                other for other, also in enumerate(self.modalities) if other != place and bool(encoded[also].mask.any())
             ]
             if others:
                 keys = torch.cat([normed[other] for other in others], dim=1)

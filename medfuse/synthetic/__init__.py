@@ -83,8 +83,10 @@ def make_cohort(
     """
     folder = Path(folder)
     _check(folder, cases=cases, seed=seed)
-    (folder / "scans").mkdir(parents=True, exist_ok=True)
-    (folder / "notes").mkdir(exist_ok=True)
+    for room, suffix in (("scans", "dcm"), ("notes", "txt")):
+        (folder / room).mkdir(parents=True, exist_ok=True)
+        for stale in (folder / room).glob(f"case-*.{suffix}"):  # of an earlier run with other numbers
+            stale.unlink()
     made = []
     for one in _make_all(folder, cases=cases, seed=seed, workers=min(workers, cases)):
         made.append(one)

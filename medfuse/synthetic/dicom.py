@@ -38,7 +38,7 @@ class Device:
         modality: `CR` or `DX`, which also decides the SOP class.
         syntax: Transfer syntax.
         bits: Bits Stored.
-        inverted: Whether it writes MONOCHROME1 (the least stored value is white).
+        photometric: Photometric Interpretation; with `MONOCHROME1` the least stored value is white.
         low: Stored value of one end of the grey scale.
         high: Stored value of the other end.
         rescale: Rescale Slope and Intercept; None leaves them out where the standard lets it.
@@ -51,20 +51,38 @@ class Device:
     modality: str
     syntax: UID
     bits: int
-    inverted: bool
+    photometric: str
     low: int
     high: int
     rescale: tuple[float, float] | None
     windows: tuple[tuple[float, float], ...]
 
+    @property
+    def inverted(self) -> bool:
+        """Whether the least stored value is white."""
+        return self.photometric == "MONOCHROME1"
+
 
 DEVICES: Sequence[Device] = (
-    Device("Phantom CR 10", "north", "CR", ExplicitVRLittleEndian, 12, False, 60, 4030, None, ((0.0, 1.0),)),
-    Device("Phantom CR 12", "north", "CR", RLELossless, 12, True, 0, 4000, (1.0, 0.0), ((0.0, 1.0), (0.1, 0.8))),
-    Device("Phantom DX 14", "east", "DX", JPEG2000Lossless, 14, True, 500, 9000, (1.0, 0.0), ((0.0, 0.95),)),
-    Device("Phantom DX 15", "east", "DX", JPEGLSLossless, 15, False, 200, 8200, (1.0, 0.0), ((0.02, 0.97),)),
-    Device("Phantom CR 16", "south", "CR", ImplicitVRLittleEndian, 16, False, 1000, 15000, (0.25, -100.0), ((0.0, 0.98),)),
-    Device("Phantom CR 13", "south", "CR", JPEG2000Lossless, 12, False, 0, 4095, None, ()),
+    Device("Phantom CR 10", "north", "CR", ExplicitVRLittleEndian, 12, "MONOCHROME2", 60, 4030, None, ((0.0, 1.0),)),
+    Device(
+        "Phantom CR 12", "north", "CR", RLELossless, 12, "MONOCHROME1", 0, 4000, (1.0, 0.0), ((0.0, 1.0), (0.1, 0.8))
+    ),
+    Device("Phantom DX 14", "east", "DX", JPEG2000Lossless, 14, "MONOCHROME1", 500, 9000, (1.0, 0.0), ((0.0, 0.95),)),
+    Device("Phantom DX 15", "east", "DX", JPEGLSLossless, 15, "MONOCHROME2", 200, 8200, (1.0, 0.0), ((0.02, 0.97),)),
+    Device(
+        "Phantom CR 16",
+        "south",
+        "CR",
+        ImplicitVRLittleEndian,
+        16,
+        "MONOCHROME2",
+        1000,
+        15000,
+        (0.25, -100.0),
+        ((0.0, 0.98),),
+    ),
+    Device("Phantom CR 13", "south", "CR", JPEGLSLossless, 12, "MONOCHROME2", 0, 4095, None, ()),
 )
 
 
@@ -171,7 +189,7 @@ def _store(dataset: Dataset, grey: Float32[np.ndarray, "h w"], *, device: Device
     stored = np.rint(device.low + scale.astype(np.float64) * span).astype("<u2")
     spacing = f"{340 / columns:.4f}"  # the chest is about 34 cm wide
     dataset.SamplesPerPixel = 1
-    dataset.PhotometricInterpretation = "MONOCHROME1" if device.inverted else "MONOCHROME2"
+    dataset.PhotometricInterpretation = device.photometric
     dataset.Rows, dataset.Columns = rows, columns
     dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, device.bits, device.bits - 1
     dataset.PixelRepresentation = 0

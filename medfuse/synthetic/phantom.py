@@ -73,8 +73,8 @@ def _coordinates(rows: int, columns: int, rng: np.random.Generator) -> tuple[Pla
     """Where each pixel lies in the chest, after a slight turn, shift and change of size."""
     half = float(rng.uniform(-0.025, 0.025))  # tangent of half the angle: up to 2.9 degrees, without sine or cosine
     cosine, sine = (1 - half * half) / (1 + half * half), 2 * half / (1 + half * half)
-    size = float(rng.uniform(0.95, 1.05))
-    right, down = rng.uniform(-0.04, 0.04, 2)
+    size = float(rng.uniform(0.96, 1.04))
+    right, down = rng.uniform(-0.03, 0.03, 2)
     across = (np.arange(columns, dtype=np.float32) * 2 + 1 - columns) / columns * np.float32(size) + np.float32(right)
     along = (np.arange(rows, dtype=np.float32) * 2 + 1 - rows) / columns * np.float32(size) + np.float32(down)
     u, v = across[None, :], along[:, None]
@@ -116,14 +116,14 @@ def _smooth_noise(rows: int, columns: int, cells: int, rng: np.random.Generator)
     def weights(count: int) -> tuple[np.ndarray, np.ndarray]:
         position = np.arange(count, dtype=np.float32) * np.float32(cells / count)
         cell = position.astype(np.intp)
-        t = position - cell
+        t = position - cell.astype(np.float32)
         return cell, t * t * (3 - 2 * t)
 
     cell, t = weights(columns)
     grid = grid[:, cell] * (1 - t) + grid[:, cell + 1] * t
     cell, t = weights(rows)
     t = t[:, None]
-    return grid[cell] * (1 - t) + grid[cell + 1] * t
+    return np.asarray(grid[cell] * (1 - t) + grid[cell + 1] * t, dtype=np.float32)
 
 
 def _torso(body: _Body) -> Plane:
@@ -134,7 +134,7 @@ def _torso(body: _Body) -> Plane:
     neck = _step(0.30 - np.abs(body.x), 0.08)
     inside = inside * np.maximum(_step(body.y - shoulder, 0.06), neck)
     thickness = 0.70 + 0.12 * _step(body.y - 0.55, 0.35) - 0.06 * body.x * body.x
-    return inside * (thickness + 0.02 * body.texture(4))
+    return np.asarray(inside * (thickness + 0.02 * body.texture(4)), dtype=np.float32)
 
 
 def _lung(body: _Body, side: float) -> Plane:
@@ -146,7 +146,7 @@ def _lung(body: _Body, side: float) -> Plane:
     walls = _step(half - np.abs(outward), 0.025) * _step(body.y - body.lung_top, 0.02)
     bow = (side * body.x - 0.42) / 0.45
     dome = body.domes[side] + bow * (0.16 * bow + 0.06 * np.abs(bow))
-    return walls * _step(dome - body.y, 0.02)
+    return np.asarray(walls * _step(dome - body.y, 0.02), dtype=np.float32)
 
 
 def _vessels(body: _Body) -> Plane:
@@ -170,13 +170,15 @@ def _vessels(body: _Body) -> Plane:
     outer += (grid.take(corner + np.int32(rings + 1)) - outer) * ray
     fan = np.maximum(inner + (outer - inner) * ring, 0)
     hilum = fade * fade * fade * _step(0.3 - reach, 0.3)
-    return (0.13 * fan * fade + 0.10 * hilum) * _step(aside + 0.05, 0.01)
+    return np.asarray((0.13 * fan * fade + 0.10 * hilum) * _step(aside + 0.05, 0.01), dtype=np.float32)
 
 
 def _bones(body: _Body, air: Plane) -> Plane:
     """Ribs (hind ones steep and bright, front ones faint), collarbones, shoulder blades."""
     reach = np.abs(body.x)
-    cage = _step(0.97 - reach, 0.03) * _step(reach - 0.06, 0.03) * _step(body.y + 0.80, 0.05) * _step(0.80 - body.y, 0.1)
+    cage = (
+        _step(0.97 - reach, 0.03) * _step(reach - 0.06, 0.03) * _step(body.y + 0.80, 0.05) * _step(0.80 - body.y, 0.1)
+    )
     spacing = body.between(0.165, 0.19)
     phase = body.between(0, 1)
     out = reach - 0.42
@@ -191,7 +193,7 @@ def _bones(body: _Body, air: Plane) -> Plane:
         bones += 0.13 * span * _step(0.034 - np.abs(body.y - line), 0.012)
         blade = _ellipse(body, side * body.between(0.84, 0.92), -0.42, 0.12, 0.40, 0.25)
         bones += 0.07 * blade
-    return bones
+    return np.asarray(bones, dtype=np.float32)
 
 
 def _rib(phase: Plane, half: float) -> Plane:
@@ -206,13 +208,13 @@ def _spine(body: _Body) -> Plane:
     disc = body.y * 6 - np.floor(body.y * 6) - np.float32(0.5)
     spine = 0.10 * _step(0.10 - across, 0.04) * (0.7 + 0.5 * _bump(disc, 0.5))
     windpipe = _step(0.05 - across, 0.02) * _step(-0.18 - body.y, 0.08) * _step(body.y + 0.95, 0.05)
-    return spine - 0.16 * windpipe
+    return np.asarray(spine - 0.16 * windpipe, dtype=np.float32)
 
 
 def _vessel_stem(body: _Body) -> Plane:
     """Great vessels: a band in the middle, and the aortic knob."""
     band = _step(0.17 - np.abs(body.x), 0.03) * _step(body.y + 0.62, 0.15)
-    return np.maximum(band, _ellipse(body, 0.15, -0.36, 0.10, 0.12, 0.2))
+    return np.asarray(np.maximum(band, _ellipse(body, 0.15, -0.36, 0.10, 0.12, 0.2)), dtype=np.float32)
 
 
 def _heart(body: _Body, *, enlarged: bool) -> Plane:
@@ -228,28 +230,29 @@ def _heart(body: _Body, *, enlarged: bool) -> Plane:
 
 def _opacity(body: _Body, lungs: Mapping[float, Plane], kind: str, side: float) -> Plane:
     """What lies in the lung: one lobe's patch, wings about both hila, or a dense band above a raised dome."""
+    if kind == "none":
+        return np.zeros_like(body.x)
     air = lungs[-1.0] + lungs[1.0]
+    mesh = body.between(0.06, 0.08) * _bump(body.texture(42), 0.3) * air  # fine lines: the tissue between is involved
+    fluff = np.clip(0.85 + 0.25 * body.texture(11) + 0.2 * body.texture(27), 0.3, 1.2)
     if kind == "focal":
-        x, y = side * body.between(0.46, 0.58), body.between(-0.30, 0.22)
-        patch = _ellipse(body, x, y, body.between(0.30, 0.36), body.between(0.32, 0.38), 0.4)
-        fissure = body.between(-0.20, 0.20) * (body.x - x) + body.between(0.16, 0.22)  # a sharp lower border
-        patch *= _step(y + fissure - body.y, 0.02)
-        fluff = np.clip(1.0 + 0.25 * body.texture(12), 0.5, 1.2)
-        return body.between(0.42, 0.48) * patch * fluff * lungs[side]
+        x, y = side * body.between(0.46, 0.56), body.between(-0.28, 0.22)
+        patch = _ellipse(body, x, y, body.between(0.34, 0.40), body.between(0.36, 0.42), 0.4)
+        fissure = body.between(-0.20, 0.20) * (body.x - x) + body.between(0.20, 0.26)  # a sharp lower border
+        return np.asarray(
+            mesh + body.between(0.44, 0.50) * patch * _step(y + fissure - body.y, 0.02) * fluff * lungs[side],
+            dtype=np.float32,
+        )
     if kind == "perihilar":
         wings = np.zeros_like(body.x)
         for flank in SIDES:
             wings = np.maximum(wings, _ellipse(body, flank * 0.33, -0.04, 0.34, 0.56, 0.7))
-        fluff = np.clip(0.8 + 0.5 * body.texture(22), 0.15, 1.4)
-        mesh = _bump(body.texture(40), 0.22)  # where noise crosses zero: fine lines all over the lung
-        return (body.between(0.34, 0.40) * wings * fluff + 0.10 * mesh) * air
-    if kind == "basal":
-        dome = body.domes[side]
-        band = _bump(np.maximum(body.y - dome + 0.08, 0) - np.maximum(dome - 0.12 - body.y, 0), body.between(0.24, 0.30))
-        streak = body.y - dome + 0.34 + 0.12 * (side * body.x - 0.4)
-        lines = _bump(streak, 0.03) + _bump(streak - 0.10, 0.025) + _bump(streak + 0.12, 0.025)
-        return (0.44 * band + 0.24 * lines) * lungs[side]
-    return np.zeros_like(body.x)
+        return np.asarray(mesh + body.between(0.36, 0.42) * wings * fluff * air, dtype=np.float32)
+    level = body.domes[side]
+    band = _step(body.y - level + body.between(0.26, 0.34), 0.12)
+    streak = body.y - level + 0.44 + 0.12 * (side * body.x - 0.4)
+    lines = _bump(streak, 0.03) + _bump(streak - 0.10, 0.025) + _bump(streak + 0.12, 0.025)
+    return np.asarray(mesh + (0.46 * band * fluff + 0.24 * lines) * lungs[side], dtype=np.float32)
 
 
 def _effusion(body: _Body, side: float) -> Plane:

@@ -183,7 +183,6 @@ ABBREVIATIONS = {
     "breathless": "SOB",
     "Background": "Bg",
     "weeks": "wks",
-    "days": "d",
     "surgery": "sx",
     "operation": "op",
     "Started": "Strtd",

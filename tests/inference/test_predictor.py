@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import medfuse
+from medfuse.case import Note, Scan
+from medfuse.cohort import Cohort
+from medfuse.errors import MedfuseError
+from medfuse.inference import Predictor, write_predictions
+from medfuse.inference.predictor import shapley
+
+
+@pytest.fixture(scope="module")
+def predictor(tiny_bundle: Path) -> Predictor:
+    return medfuse.Predictor.load(tiny_bundle)
+
+
+def test_probabilities_and_contributions_add_up(predictor: Predictor, tiny_cohort: Cohort) -> None:
+    case = tiny_cohort.cases[0]
+    prediction = predictor.classify(case)
+    assert sum(prediction.probabilities.values()) == pytest.approx(1)
+    assert prediction.modalities == ("image", "text", "tabular")
+    nothing = next(predictor.probabilities([case]))[2][0, 0]
+    top = max(range(3), key=lambda c: list(prediction.probabilities.values())[c])
+    expected = max(prediction.probabilities.values()) - nothing[top]
+    assert sum(prediction.contributions.values()) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_missing_part_contributes_nothing(predictor: Predictor, tiny_cohort: Cohort) -> None:
+    prediction = predictor.classify(replace(tiny_cohort.cases[0], notes=()))
+    assert prediction.modalities == ("image", "tabular")
+    assert prediction.contributions["text"] == pytest.approx(0, abs=1e-9)
+    assert prediction.error is None
+
+
+def test_batches_and_single_cases_agree(predictor: Predictor, tiny_cohort: Cohort) -> None:
+    cases = [tiny_cohort.cases[0], replace(tiny_cohort.cases[1], scans=()), *tiny_cohort.cases[2:20]]
+    for case, prediction in zip(cases, predictor.stream(cases), strict=True):
+        alone = predictor.classify(case)
+        assert prediction.case_id == case.case_id
+        assert list(prediction.probabilities.values()) == pytest.approx(list(alone.probabilities.values()), abs=1e-5)
+
+
+def test_findings_are_not_read(predictor: Predictor, tiny_cohort: Cohort, tmp_path: Path) -> None:
+    case = tiny_cohort.cases[0]
+    text = case.notes[0].path.read_text()  # type: ignore[union-attr]
+    (tmp_path / "n.txt").write_text(text.replace("secret", "altogether different"))
+    other = predictor.classify(replace(case, notes=(Note(tmp_path / "n.txt"),)))
+    assert other.probabilities == predictor.classify(case).probabilities
+
+
+def test_bad_input_costs_only_itself(predictor: Predictor, tiny_cohort: Cohort, tmp_path: Path) -> None:
+    page, empty = tmp_path / "page.dcm", tmp_path / "empty.txt"
+    page.write_text("<html><body>404</body></html>")
+    empty.write_text("  \n")
+    good = tiny_cohort.cases[0]
+    bad = replace(good, case_id="bad", scans=(Scan(page),), notes=(Note(empty),))
+    none = replace(bad, case_id="none", notes=(), values={})
+    found = list(predictor.stream([good, bad, none]))
+    assert found[0] == predictor.classify(good)
+    assert found[1].error is None
+    assert found[1].modalities == ("tabular",)
+    assert any("page.dcm" in line for line in found[1].warnings)
+    assert any("empty" in line for line in found[1].warnings)
+    assert found[2].error is not None
+    assert found[2].probabilities == {}
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "csv", "parquet"])
+def test_predictions_are_written_whole(ending: str, predictor: Predictor, tiny_cohort: Cohort, tmp_path: Path) -> None:
+    path = tmp_path / f"p.{ending}"
+    none = replace(tiny_cohort.cases[0], case_id="none", scans=(), notes=(), values={})
+    remarkable = write_predictions(predictor.stream([none, *tiny_cohort.cases[:3]]), path)
+    assert [prediction.case_id for prediction in remarkable] == ["none"]
+    if ending == "jsonl":
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        assert list(rows[1]) == [
+            "case_id", "probabilities", "prediction_set", "abstain", "modalities", "contributions", "warnings", "error",
+            "bundle",
+        ]  # fmt: skip
+    else:
+        import pandas as pd
+
+        table = pd.read_csv(path) if ending == "csv" else pd.read_parquet(path)
+        rows = table.to_dict("records")
+        assert table[["p_wet", "p_dry", "p_clear"]].iloc[1:].sum(axis=1).to_numpy() == pytest.approx(1)
+    assert [row["case_id"] for row in rows] == ["none", "c0", "c1", "c2"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_unknown_ending_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(MedfuseError, match=r"\.jsonl"):
+        write_predictions([], tmp_path / "p.xlsx")
+
+
+def test_shapley_is_the_worked_example() -> None:
+    """The glove game: one left glove, two right ones (Shapley values 2/3, 1/6, 1/6)."""
+    players = ("image", "text", "tabular")
+    subsets = [tuple(p for b, p in enumerate(players) if n >> b & 1) for n in range(8)]
+    game = {subset: float("image" in subset and len(subset) > 1) for subset in subsets}
+    assert shapley(game, players) == pytest.approx({"image": 2 / 3, "text": 1 / 6, "tabular": 1 / 6})
