@@ -104,14 +104,14 @@ def _torchvision_resnet50() -> ImageEncoder:
     return ImageEncoder(trunk, width=2048, last=body.layer4, architecture={})
 
 
-def _transformers(architecture: Mapping[str, Any]) -> ImageEncoder:
+def _transformers(architecture: Mapping[str, Any], body: Any = None) -> ImageEncoder:
     from transformers import AutoConfig, AutoModel
 
-    kind = {key: value for key, value in architecture.items() if key != "model_type"}
-    config = AutoConfig.for_model(architecture["model_type"], **kind)
-    body = AutoModel.from_config(config)
+    if body is None:
+        kind = {key: value for key, value in architecture.items() if key != "model_type"}
+        body = AutoModel.from_config(AutoConfig.for_model(architecture["model_type"], **kind))
     network = _Features(body, lambda net, pixels: net(pixels).last_hidden_state)
-    width = getattr(config, "hidden_size", None) or config.hidden_sizes[-1]
+    width = getattr(body.config, "hidden_size", None) or body.config.hidden_sizes[-1]
     stages = [part for part in body.modules() if isinstance(part, nn.ModuleList)]
     last = stages[-1][-1] if stages and len(stages[-1]) else body
     return ImageEncoder(network, width=int(width), last=last, architecture=dict(architecture))
@@ -142,22 +142,16 @@ def build_image_encoder(
         if architecture is not None:
             return _transformers(architecture), WeightsReceipt("bundle")
         folder = weights.checkpoint_folder(config.weights)
-        encoder = _transformers(weights.checkpoint_config(folder))
-        inner = encoder.network
-        assert isinstance(inner, _Features)
-        path = weights.checkpoint_weights(folder)
-        tensors = _under_prefix(weights.read_tensors(path), inner.body)
-        filled = weights.fill(
-            inner.body, tensors, source=config.weights, sha256=weights.sha256_of(path), optional=("pooler.",)
-        )
-        return encoder, filled
+        body, receipt = weights.load_transformers(folder, source=config.weights)
+        return _transformers(weights.checkpoint_config(folder), body), receipt
     encoder = IMAGE_ENCODERS[config.encoder]()
     if architecture is not None:
         return encoder, WeightsReceipt("bundle")
     if config.weights == "random":
         return encoder, WeightsReceipt("random")
     path, tensors = _source(config)
-    body = encoder.network.body if isinstance(encoder.network, _Features) else encoder.network
+    network = encoder.network
+    body = network.body if isinstance(network, _Features) else network
     if config.encoder == "torchvision-resnet50":
         tensors = _as_sequence(tensors)
     return encoder, weights.fill(body, tensors, source=config.weights, sha256=weights.sha256_of(path))
@@ -209,13 +203,3 @@ def _as_sequence(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         first, _, rest = name.partition(".")
         renamed[f"{places.index(first)}.{rest}" if first in places else name] = tensor
     return renamed
-
-
-def _under_prefix(tensors: Mapping[str, Tensor], body: nn.Module) -> dict[str, Tensor]:
-    """The tensors without the prefix that a checkpoint with a head puts before the body's names."""
-    own = set(body.state_dict())
-    if own & tensors.keys():
-        return dict(tensors)
-    prefixes = {name.partition(".")[0] for name in tensors}
-    best = max(prefixes, key=lambda p: sum(name.removeprefix(f"{p}.") in own for name in tensors))
-    return {name.removeprefix(f"{best}."): tensor for name, tensor in tensors.items()}

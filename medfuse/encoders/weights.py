@@ -71,9 +71,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     return dict(content)
 
 
-def fill(
-    module: nn.Module, tensors: Mapping[str, Tensor], *, source: str, sha256: str, optional: tuple[str, ...] = ()
-) -> WeightsReceipt:
+def fill(module: nn.Module, tensors: Mapping[str, Tensor], *, source: str, sha256: str) -> WeightsReceipt:
     """Put tensors into a module by name.
 
     Args:
@@ -81,22 +79,21 @@ def fill(
         tensors: Its weights by name; names that the network lacks are counted, not loaded.
         source: What to call the weights in the receipt and in errors.
         sha256: Digest of the file they came from.
-        optional: Beginnings of names that may be missing (a classifier that is not used).
 
     Raises:
         EncoderError: If a tensor that the network needs is missing or has another shape.
     """
     own = module.state_dict()
     counters = ("num_batches_tracked",)  # torch's bookkeeping, absent from older files
-    missing = [n for n in own if n not in tensors and not n.endswith(counters) and not n.startswith(optional)]
-    other = [n for n in own if n in tensors and own[n].shape != tensors[n].shape and not n.startswith(optional)]
+    missing = [n for n in own if n not in tensors and not n.endswith(counters)]
+    other = [n for n in own if n in tensors and own[n].shape != tensors[n].shape]
     if missing or other:
         what = (
             f"lack {len(missing)} of {len(own)} tensors (first: {missing[0]})" if missing else f"differ in {other[0]}"
         )
         message = f"the weights '{source}' {what}; they are for another network"
         raise EncoderError(message)
-    usable = {name: tensors[name] for name in own if name in tensors and own[name].shape == tensors[name].shape}
+    usable = {name: tensors[name] for name in own if name in tensors}
     module.load_state_dict(usable, strict=False)
     return WeightsReceipt(source, sha256, loaded=len(usable), unused=len(tensors.keys() - own.keys()))
 
@@ -135,6 +132,31 @@ def checkpoint_config(folder: Path) -> dict[str, Any]:
         message = f"{folder.name}: no readable config.json; a transformers checkpoint has one"
         raise EncoderError(message) from error
     return dict(config)
+
+
+def load_transformers(folder: Path, *, source: str) -> tuple[nn.Module, WeightsReceipt]:
+    """Any transformers encoder through its library, which knows the names that older checkpoints use.
+
+    Raises:
+        EncoderError: If the checkpoint lacks a tensor of the network, but for a pooler, or cannot be read.
+    """
+    from transformers import AutoModel
+
+    path = checkpoint_weights(folder)
+    try:
+        body, found = AutoModel.from_pretrained(
+            folder, output_loading_info=True, local_files_only=True, trust_remote_code=False
+        )
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        message = f"'{source}' is no checkpoint that transformers can load ({type(error).__name__})"
+        raise EncoderError(message) from error
+    missing = [name for name in found["missing_keys"] if not name.startswith("pooler.")]
+    other = [*missing, *found["mismatched_keys"]]
+    if other:
+        message = f"the weights '{source}' lack {len(other)} tensors (first: {other[0]}); they are for another network"
+        raise EncoderError(message)
+    loaded = len(body.state_dict()) - len(found["missing_keys"])
+    return body, WeightsReceipt(source, sha256_of(path), loaded=loaded, unused=len(found["unexpected_keys"]))
 
 
 def checkpoint_weights(folder: Path) -> Path:

@@ -210,7 +210,12 @@ def _learn(
     steps = -(-len(encoded["train"]) // batch) * config.training.epochs
     learning = Learning(model, task=cohort.task, weights=weights, steps=steps)
     best = ModelCheckpoint(
-        work, filename="best", monitor="validation_loss", save_last=True, enable_version_counter=False
+        work,
+        filename="best",
+        monitor="validation_loss",
+        save_last=True,
+        save_on_train_epoch_end=True,  # after validation, when the epoch counts as done: a resumed run starts the next
+        enable_version_counter=False,
     )
     stop = EarlyStopping("validation_loss", patience=config.training.patience)
     trainer = Trainer(

@@ -130,10 +130,13 @@ class Learning(LightningModule):  # type: ignore[misc]  # Lightning is not typed
         checkpoint["state_dict"] = kept
 
     def on_train_epoch_start(self) -> None:
-        """Tie dropout to the epoch, and keep a pretrained encoder's statistics as they are."""
-        torch.manual_seed(self.config.seed * 100_003 + self.current_epoch)
+        """Keep a pretrained encoder's statistics as they are."""
         for name, encoder in self._encoders():
             encoder.train(self._tune(name) == "full" and name == "text" and self.config.text.encoder == "rnn")  # type: ignore[union-attr]
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        """Tie dropout to the step alone, so that a resumed run draws what an undisturbed one would have drawn."""
+        torch.manual_seed(self.config.seed * 100_003 + self.global_step)
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """The mean over heads of the loss with modalities withheld at random, and of each modality alone."""

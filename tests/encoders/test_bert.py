@@ -82,3 +82,20 @@ def test_a_long_note_loses_nothing() -> None:
     whole, special = tokenizer.tokenizer.encode(TEXT).ids, {101, 102}
     assert [i for i in kept if i not in special] == [i for i in whole if i not in special]
     assert kept.count(101) == kept.count(102) == 1
+
+
+def test_another_kind_of_encoder_goes_through_transformers(clinical_like: Path, tmp_path: Path) -> None:
+    from transformers import DistilBertConfig, DistilBertModel
+
+    config = DistilBertConfig(vocab_size=40, dim=16, n_layers=1, n_heads=2, hidden_dim=32, max_position_embeddings=64)
+    torch.manual_seed(0)
+    DistilBertModel(config).save_pretrained(tmp_path)
+    (tmp_path / "vocab.txt").write_bytes((clinical_like / "vocab.txt").read_bytes())
+    wanted = TextConfig(encoder="transformers", weights=str(tmp_path), window=64, overlap=8)
+    encoder, tokenizer, receipt = build_text_encoder(wanted)
+    ids, mask = pad([window for window, _ in tokenizer.windows("fever and cough")])
+    again, _, _ = build_text_encoder(wanted, architecture=encoder.architecture, tokenizer=tokenizer.to_json())
+    again.load_state_dict(encoder.state_dict())
+    with torch.inference_mode():
+        assert torch.equal(encoder.eval()(ids, mask), again.eval()(ids, mask))
+    assert receipt.loaded == len(encoder.network.state_dict())

@@ -38,11 +38,12 @@ def test_a_missing_part_contributes_nothing(predictor: Predictor, tiny_cohort: C
 
 
 def test_batches_and_single_cases_agree(predictor: Predictor, tiny_cohort: Cohort) -> None:
+    """Up to the half precision in which tokens are kept: a sum in another order can round to the next value."""
     cases = [tiny_cohort.cases[0], replace(tiny_cohort.cases[1], scans=()), *tiny_cohort.cases[2:20]]
     for case, prediction in zip(cases, predictor.stream(cases), strict=True):
         alone = predictor.classify(case)
         assert prediction.case_id == case.case_id
-        assert list(prediction.probabilities.values()) == pytest.approx(list(alone.probabilities.values()), abs=1e-5)
+        assert list(prediction.probabilities.values()) == pytest.approx(list(alone.probabilities.values()), abs=2e-3)
 
 
 def test_findings_are_not_read(predictor: Predictor, tiny_cohort: Cohort, tmp_path: Path) -> None:
@@ -61,7 +62,8 @@ def test_bad_input_costs_only_itself(predictor: Predictor, tiny_cohort: Cohort, 
     bad = replace(good, case_id="bad", scans=(Scan(page),), notes=(Note(empty),))
     none = replace(bad, case_id="none", notes=(), values={})
     found = list(predictor.stream([good, bad, none]))
-    assert found[0] == predictor.classify(good)
+    assert found[0].probabilities == pytest.approx(dict(predictor.classify(good).probabilities), abs=2e-3)
+    assert found[0].warnings == ()
     assert found[1].error is None
     assert found[1].modalities == ("tabular",)
     assert any("page.dcm" in line for line in found[1].warnings)

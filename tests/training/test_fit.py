@@ -32,7 +32,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(tiny_cohort: Cohort, token_ca
     from lightning.pytorch.callbacks import ModelCheckpoint
 
     whole = fit(config(), tiny_cohort, work=tmp_path / "whole", cache=token_cache)
-    before = ModelCheckpoint.on_validation_end
+    before = ModelCheckpoint.on_train_epoch_end
 
     def killed(self: ModelCheckpoint, trainer: object, module: object) -> None:
         before(self, trainer, module)
@@ -40,7 +40,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(tiny_cohort: Cohort, token_ca
             raise SystemExit
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ModelCheckpoint, "on_validation_end", killed)
+        patch.setattr(ModelCheckpoint, "on_train_epoch_end", killed)
         with pytest.raises(SystemExit):
             fit(config(), tiny_cohort, work=tmp_path / "part", cache=token_cache)
     assert (tmp_path / "part" / "last.ckpt").exists()
