@@ -157,12 +157,12 @@ FINDINGS: Mapping[str, Categorical | Measured] = {
             (0.20, 0.48, 0.32),
         ),
     ),
-    "sex": Categorical("tabular", ("F", "M"), ((0.46, 0.54), (0.43, 0.57), (0.45, 0.55), (0.56, 0.44), (0.53, 0.47))),
-    "age": Measured((64.0, 72.0, 63.0, 61.0, 58.0), 14.0, 1.0, 18.0, 95.0),
-    "temperature": Measured((37.5, 36.9, 37.2, 37.1, 37.0), 0.8, 0.1, 35.0, 41.0),
-    "spo2": Measured((92.8, 92.8, 93.2, 92.8, 95.2), 3.6, 1.0, 70.0, 100.0),
-    "crp": Measured((3.9, 3.1, 3.6, 3.4, 3.0), 1.2, 1.0, 1.0, 500.0, logarithmic=True),
-    "nt_probnp": Measured((6.2, 7.2, 6.0, 6.5, 6.0), 1.3, 1.0, 5.0, 35000.0, logarithmic=True),
+    "sex": Categorical("tabular", ("F", "M"), ((0.48, 0.52), (0.46, 0.54), (0.48, 0.52), (0.53, 0.47), (0.52, 0.48))),
+    "age": Measured((64.0, 68.0, 63.0, 62.0, 61.0), 14.0, 1.0, 18.0, 95.0),
+    "temperature": Measured((37.7, 36.9, 37.1, 37.0, 36.9), 0.75, 0.1, 35.0, 41.0),
+    "spo2": Measured((92.5, 92.5, 92.5, 92.5, 95.5), 3.5, 1.0, 70.0, 100.0),
+    "crp": Measured((3.9, 3.1, 3.5, 3.3, 3.0), 1.2, 1.0, 1.0, 500.0, logarithmic=True),
+    "nt_probnp": Measured((6.0, 7.4, 6.0, 6.3, 6.0), 1.2, 1.0, 5.0, 35000.0, logarithmic=True),
 }
 PERSONAL = ("sex", "age")  # what stays with a patient from one case to the next
 
