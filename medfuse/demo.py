@@ -10,6 +10,7 @@ from typing import Any
 
 from medfuse.bundle import require_free
 from medfuse.case import Prediction
+from medfuse.cohort import Cohort
 from medfuse.config import Config
 from medfuse.evaluation import evaluate
 from medfuse.inference import Predictor
@@ -55,8 +56,9 @@ def run_demo(folder: str | Path, *, cases: int, seed: int, bar: Bar) -> Shown:
     require_free(folder)
     config = Config.load(shipped("configs") / "demo.yaml", overrides=[f"seed={seed}"])
     with bar("making a cohort of phantoms", cases) as advance:
-        cohort = make_cohort(folder / "cohort", cases=cases, seed=seed, progress=advance).with_splits(seed)
-    cohort.save()  # with the splits drawn, so that every later command holds out the same patients
+        made = make_cohort(folder / "cohort", cases=cases, seed=seed, progress=advance)
+    made.with_splits(seed).save()  # with the splits drawn, so that every later command holds out the same patients
+    cohort = Cohort.load(folder / "cohort")
     cache = folder / "cache"
     found = {}
     for name, left_out in (("fused", ()), ("image", ("text", "tabular")), ("note", ("image", "tabular"))):

@@ -39,6 +39,7 @@ def test_every_linked_file_is_there() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_five_steps_run(tmp_path: Path) -> None:
     cohort = make_tiny(tmp_path / "raw", cases=60)
     with (tmp_path / "cases.csv").open("w", newline="") as stream:
