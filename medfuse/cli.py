@@ -171,7 +171,7 @@ def train(
         run(checked, read, out, cache=cache, resume=resume, progress=advance, show=sys.stderr.isatty())
     facts = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
     counts = ", ".join(f"{count} {split}" for split, count in facts["cases"].items())
-    typer.echo(f"{out}: {facts['epochs']} epochs, cases: {counts}; validation loss {facts['validation_loss']:.3f}")
+    typer.echo(f"{out}: {facts['epochs']} epochs, cases: {counts}; validation loss {facts['validation_loss']}")
     typer.echo(f"Next: medfuse evaluate {out} {cohort} --out {out}-evaluation")
     problems = list(read.problems)
     if facts["unreadable"]:

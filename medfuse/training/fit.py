@@ -240,7 +240,8 @@ def _learn(
     state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
     learning.load_state_dict(state, strict=False)
     model.eval().requires_grad_(requires_grad=False)
-    return {"epochs": trainer.current_epoch, "validation_loss": float(best.best_model_score or float("nan"))}
+    score = best.best_model_score  # a tensor; zero is a score too
+    return {"epochs": trainer.current_epoch, "validation_loss": None if score is None else round(float(score), 6)}
 
 
 @torch.inference_mode()
