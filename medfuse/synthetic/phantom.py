@@ -1,7 +1,8 @@
 """Pixels: a chest phantom that looks like a frontal radiograph and shows the findings it is told to show.
 
 Only arithmetic that IEEE 754 fixes to the last bit is used (no exp, sin or pow, whose last bit depends on the
-processor), so that one seed gives the same bytes everywhere. Coordinates are in half widths of the chest: x grows to
+processor), so that one seed gives the same picture everywhere; compilers that fuse a product and a sum, and NumPy's
+normal draws, can still change the last bit of a few pixels. Coordinates are in half widths of the chest: x grows to
 the picture's right (the patient's left), y downwards, the origin lies in the middle of the chest.
 """
 

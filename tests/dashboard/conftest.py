@@ -98,6 +98,12 @@ def store(tmp_path: Path) -> Path:
     return tmp_path / "reviews.sqlite"
 
 
+@pytest.fixture(autouse=True)
+def own_main(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Streamlit puts the page in place of `__main__`; processes spawned by later tests would then run the page."""
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
+
+
 @pytest.fixture
 def start(made: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., AppTest]]:
     """Opens the dashboard on a page, with the reader's name given."""

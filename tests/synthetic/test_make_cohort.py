@@ -160,10 +160,12 @@ def test_sample_data_is_small_and_what_the_generator_makes(tmp_path: Path) -> No
 
 
 def same_image(*, committed_path: Path, made_path: Path) -> None:
-    """Byte by byte, except that an encoder of another version may pack the same pixels otherwise."""
+    """The same but for the last bit of a few pixels, which may differ between processors and versions of NumPy."""
     committed, made = pydicom.dcmread(committed_path), pydicom.dcmread(made_path)
-    np.testing.assert_array_equal(committed.pixel_array, made.pixel_array)
-    if not made.file_meta.TransferSyntaxUID.is_compressed:
+    difference = np.abs(committed.pixel_array.astype(int) - made.pixel_array.astype(int))
+    assert difference.max() <= 1
+    assert (difference > 0).mean() < 1e-3
+    if not difference.any() and not made.file_meta.TransferSyntaxUID.is_compressed:
         assert committed_path.read_bytes() == made_path.read_bytes()
     del committed.PixelData, made.PixelData
     assert committed == made

@@ -1,0 +1,45 @@
+"""The verb `medfuse train`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from medfuse.cli.arguments import Cache, Overrides, load_config
+from medfuse.cli.terminal import bar, exit_with
+
+
+def train(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file, such as those in configs/.")],
+    *,
+    cohort: Annotated[Path, typer.Option("--cohort", "-c", help="Folder with cohort.yaml and cases.csv.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the bundle; must be free.")],
+    override: Overrides = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where a stopped run left off.")] = False,
+    cache: Cache = None,
+) -> None:
+    """Train a model and leave it as a calibrated bundle.
+
+    Example: medfuse train configs/demo.yaml --cohort cohorts/phantoms --out runs/phantoms --set training.epochs=20
+    """
+    from medfuse.bundle import require_free
+    from medfuse.cohort import Cohort
+
+    checked, read = load_config(config, override), Cohort.load(cohort)
+    require_free(out)
+    with bar("reading and encoding", len(read.cases)) as advance:
+        from medfuse.training import train as run
+
+        run(checked, read, out, cache=cache, resume=resume, progress=advance, show=sys.stderr.isatty())
+    facts = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
+    counts = ", ".join(f"{count} {split}" for split, count in facts["cases"].items())
+    typer.echo(f"{out}: {facts['epochs']} epochs, cases: {counts}; validation loss {facts['validation_loss']}")
+    typer.echo(f"Next: medfuse evaluate {out} {cohort} --out {out}-evaluation")
+    problems = list(read.problems)
+    if facts["unreadable"]:
+        problems.append(f"{facts['unreadable']} files could not be read and were left out")
+    exit_with(problems)
