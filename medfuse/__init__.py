@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from medfuse.case import Case, Note, Prediction, Scan
     from medfuse.cohort import Cohort
     from medfuse.evaluation import evaluate
-    from medfuse.imaging import read_scan
+    from medfuse.imaging import Volume, read_scan, read_volume
     from medfuse.inference import Predictor
     from medfuse.notes import read_note
     from medfuse.training import train
@@ -35,7 +35,9 @@ _HOME = {
     "Predictor": "medfuse.inference",
     "evaluate": "medfuse.evaluation",
     "read_note": "medfuse.notes",
+    "Volume": "medfuse.imaging",
     "read_scan": "medfuse.imaging",
+    "read_volume": "medfuse.imaging",
     "train": "medfuse.training",
 }
 
@@ -47,10 +49,12 @@ __all__ = [
     "Prediction",
     "Predictor",
     "Scan",
+    "Volume",
     "__version__",
     "evaluate",
     "read_note",
     "read_scan",
+    "read_volume",
     "train",
 ]
 

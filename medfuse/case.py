@@ -23,8 +23,8 @@ class ScanReceipt:
     """What reading a scan did, so that a reader can see what was applied and what was assumed.
 
     Attributes:
-        sha256: Digest of the file's bytes, hexadecimal.
-        format: `DICOM`, `PNG`, `JPEG` or `TIFF`.
+        sha256: Digest of the file's bytes, hexadecimal; of a folder, over the names and digests of its files.
+        format: `DICOM`, `NIfTI`, `PNG`, `JPEG` or `TIFF`.
         rows: Height of the stored image, pixels.
         columns: Width of the stored image, pixels.
         bits: Bits that carry a stored value (DICOM Bits Stored, PS3.3 C.7.6.3).
@@ -35,6 +35,9 @@ class ScanReceipt:
         view: View Position (PA, AP, LL, …); None if not stated.
         rescale: Slope and intercept that were applied; None if there were none.
         voi: What mapped stored values to grey, in words.
+        frames: Slices of the volume, or frames of the file; 1 for a single image.
+        shown: Which of them became pixels, from 1, in their order along the volume.
+        series: Number of the DICOM series, and by which rule it was chosen of several; None for a single file.
         warnings: What was odd or assumed, one line each.
         thumbnail: PNG bytes of exactly what the network sees; empty until the scan is fitted to a network.
     """
@@ -51,23 +54,27 @@ class ScanReceipt:
     view: str | None = None
     rescale: tuple[float, float] | None = None
     voi: str = "none"
+    frames: int = 1
+    shown: tuple[int, ...] = (1,)
+    series: str | None = None
     warnings: tuple[str, ...] = ()
     thumbnail: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """One image of a case.
+    """One image of a case, or one volume as evenly spaced slices of it.
 
     Attributes:
-        path: The file.
-        pixels: Grey values [H, W], float32 in 0…1, 1 is white on a reading screen; None before reading.
+        path: The file, or the folder of a series.
+        pixels: Grey values [H, W], of a volume [S, H, W], float32 in 0…1, 1 is white on a reading screen; None before
+            reading.
         spacing: Millimetres between rows and between columns; None if not stated.
         receipt: What reading did; None before reading.
     """
 
     path: Path
-    pixels: Float32[ndarray, "h w"] | None = field(default=None, repr=False, compare=False)
+    pixels: Float32[ndarray, "*s h w"] | None = field(default=None, repr=False, compare=False)
     spacing: tuple[float, float] | None = None
     receipt: ScanReceipt | None = None
 

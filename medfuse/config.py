@@ -40,6 +40,10 @@ class ImageConfig(_Strict):
     """Side of the square that the network sees, pixels."""
     max_scans: Annotated[int, Field(ge=1)] = 4
     """Scans used of a case, in the order of the table; a warning says so when there are more."""
+    series: Annotated[str, Field(pattern=r"^(largest|first|description:.+)$")] = "largest"
+    """Which series of a scan that is a folder: `largest`, `first` by number, or `description:` with a pattern (`*`)."""
+    slices: Annotated[int, Field(ge=1, le=64)] = 8
+    """Evenly spaced slices that stand for a volume, since the networks look at single images."""
 
 
 class TextConfig(_Strict):

@@ -22,7 +22,7 @@ from medfuse.encoders.image import ImageEncoder
 from medfuse.encoders.tabular import Column
 from medfuse.encoders.text import NoteTokenizer, TextEncoder, pad
 from medfuse.errors import NoteError, ScanError
-from medfuse.imaging import fit_scan, read_scan
+from medfuse.imaging import fit_scan, read_scan, scan_digest
 from medfuse.notes import note_from_text, read_note, select
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class EncodedCase:
 
 @dataclass
 class _Item:
-    """A scan or the notes of a case on their way to tokens."""
+    """A scan (`pixels` [S, size, size], one square or a volume's slices) or the notes of a case, not yet tokens."""
 
     key: str
     tokens: Tensor | None = None
@@ -147,15 +147,18 @@ class CaseEncoder:
 
     def _read_scan(self, scan: Scan) -> _Item:
         assert self.config.image is not None
-        key = ""
+        key, settings = "", (self.config.image.size, self.config.image.series, self.config.image.slices)
         if self.cache is not None and self.image is not None:
-            key = key_of("image", _bytes_digest(scan.path), self._digests["image"], self.config.image.size)
+            key = key_of("image", _bytes_digest(scan.path), self._digests["image"], *settings)
             if (entry := self.cache.get(key)) is not None:
                 return _Item(key, tokens=entry[0], warnings=entry[1])
-        fitted = fit_scan(scan if scan.pixels is not None else read_scan(scan.path), self.config.image.size)
+        if scan.pixels is None:
+            scan = read_scan(scan.path, series=self.config.image.series, slices=self.config.image.slices)
+        fitted = fit_scan(scan, self.config.image.size)
         assert fitted.pixels is not None
         assert fitted.receipt is not None
-        return _Item(key, pixels=torch.from_numpy(fitted.pixels), warnings=fitted.receipt.warnings)
+        pixels = torch.from_numpy(fitted.pixels).reshape(-1, *fitted.pixels.shape[-2:])
+        return _Item(key, pixels=pixels, warnings=fitted.receipt.warnings)
 
     def _read_notes(self, case: Case, read: _Read) -> None:
         assert self.config.text is not None
@@ -194,11 +197,15 @@ class CaseEncoder:
         if self.image is None:
             return
         missing = [item for item in items if item.tokens is None]
-        for start in range(0, len(missing), _IMAGES):
-            batch = missing[start : start + _IMAGES]
-            pixels = torch.stack([item.pixels for item in batch if item.pixels is not None])
-            for item, tokens in zip(batch, half(self.image(pixels)), strict=True):
-                self._keep(item, tokens)
+        squares = [item.pixels for item in missing if item.pixels is not None]  # a volume has several
+        if not squares:
+            return
+        pixels = torch.cat(squares)
+        starts = range(0, len(pixels), _IMAGES)
+        tokens = torch.cat([half(self.image(pixels[start : start + _IMAGES])) for start in starts])
+        for item, square in zip(missing, squares, strict=True):
+            self._keep(item, tokens[: len(square)].flatten(0, 1))
+            tokens = tokens[len(square) :]
 
     @torch.inference_mode()
     def _encode_texts(self, items: Sequence[_Item]) -> None:
@@ -230,7 +237,7 @@ class CaseEncoder:
         if read.scans:
             tokens = [item.tokens for item in read.scans if item.tokens is not None]
             pixels = [item.pixels for item in read.scans if item.pixels is not None]
-            parts["image"] = torch.cat(tokens) if tokens else torch.stack(pixels)
+            parts["image"] = torch.cat(tokens or pixels)
         if read.text is not None:
             parts["text"] = read.text.tokens if read.text.tokens is not None else _marked(read.text.windows)
         if self.columns:
@@ -265,10 +272,8 @@ def _read(note: Note) -> Note:
 
 
 def _bytes_digest(path: Path) -> str:
-    from medfuse.encoders.weights import sha256_of
-
     try:
-        return sha256_of(path)
+        return scan_digest(path)
     except OSError as error:
         message = f"{path.name}: cannot be read ({error.strerror}); check that the file is there"
         raise ScanError(message) from error

@@ -1,4 +1,4 @@
-"""Files to grey pixels: DICOM, PNG, JPEG and TIFF, each with a receipt of what reading did.
+"""Files to grey pixels and volumes: DICOM, NIfTI, PNG, JPEG and TIFF, each with a receipt of what reading did.
 
 Example:
     >>> from medfuse.imaging import fit_scan, read_scan
@@ -17,10 +17,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from medfuse.imaging.fit import fit_scan
     from medfuse.imaging.read import read_scan
+    from medfuse.imaging.sources import scan_digest
+    from medfuse.imaging.volume import Volume, read_volume
 
-_HOME = {"fit_scan": "medfuse.imaging.fit", "read_scan": "medfuse.imaging.read"}
+_HOME = {
+    "Volume": "medfuse.imaging.volume",
+    "fit_scan": "medfuse.imaging.fit",
+    "read_scan": "medfuse.imaging.read",
+    "read_volume": "medfuse.imaging.volume",
+    "scan_digest": "medfuse.imaging.sources",
+}
 
-__all__ = ["fit_scan", "read_scan"]
+__all__ = ["Volume", "fit_scan", "read_scan", "read_volume", "scan_digest"]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import Literal
 
 from medfuse.imaging.boundary import UnreadableError
 
-Kind = Literal["DICOM", "PNG", "JPEG", "TIFF"]
+Kind = Literal["DICOM", "NIfTI", "PNG", "JPEG", "TIFF", "zip"]
 
 _SIGNATURES: tuple[tuple[bytes, Kind], ...] = (
     (b"\x89PNG\r\n\x1a\n", "PNG"),
@@ -15,10 +16,10 @@ _SIGNATURES: tuple[tuple[bytes, Kind], ...] = (
     (b"MM\x00*", "TIFF"),
     (b"II+\x00", "TIFF"),  # BigTIFF
     (b"MM\x00+", "TIFF"),
+    (b"PK\x03\x04", "zip"),
 )
 _STRANGERS: tuple[tuple[bytes, str], ...] = (
     (b"\x1f\x8b", "a gzip archive; unpack it first"),
-    (b"PK\x03\x04", "a zip archive; unpack it first"),
     (b"%PDF", "a PDF document; export its images as DICOM or PNG"),
     (b"GIF8", "a GIF picture; save it as PNG"),
     (b"BM", "a BMP picture; save it as PNG"),
@@ -44,6 +45,8 @@ def kind_of(data: bytes) -> Kind:
         raise UnreadableError(reason)
     if head[128:132] == b"DICM":  # before the signatures: the preamble may hold a TIFF header (PS3.10 7.1)
         return "DICOM"
+    if head[344:348] == b"n+1\x00" or head[4:8] == b"n+2\x00" or _packed_nifti(head):
+        return "NIfTI"
     for signature, kind in _SIGNATURES:
         if head.startswith(signature):
             return kind
@@ -57,14 +60,25 @@ def kind_of(data: bytes) -> Kind:
         if head.startswith(signature):
             reason = f"this is {what}"
             raise UnreadableError(reason)
-    if head[344:348] in (b"n+1\x00", b"ni1\x00"):
-        reason = "this is a NIfTI volume, which is not read; export single images as DICOM or PNG"
+    if head[344:348] == b"ni1\x00":
+        reason = "this is the header of a NIfTI pair of files; store it as one .nii file"
         raise UnreadableError(reason)
     if b"\x00" not in head and sum(byte < 9 or 13 < byte < 32 for byte in head) == 0:
         reason = "this is a text file, not an image; give a DICOM, PNG, JPEG or TIFF file"
         raise UnreadableError(reason)
-    reason = "this is neither DICOM, PNG, JPEG nor TIFF; convert it, or fetch it again if it should be one"
+    reason = "this is neither DICOM, NIfTI, PNG, JPEG nor TIFF; convert it, or fetch it again if it should be one"
     raise UnreadableError(reason)
+
+
+def _packed_nifti(head: bytes) -> bool:
+    """Whether this is a gzip stream that begins as a NIfTI file does (`.nii.gz`)."""
+    if not head.startswith(b"\x1f\x8b"):
+        return False
+    try:
+        start = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(head, 348)
+    except zlib.error:
+        return False
+    return start[344:348] == b"n+1\x00" or start[4:8] == b"n+2\x00"
 
 
 def _starts_as_dicom(head: bytes) -> bool:

@@ -1,103 +1,92 @@
-"""DICOM Part 10 files, and bare data sets, to grey pixels with a receipt (PS3.3, PS3.5, PS3.10)."""
+"""DICOM Part 10 files, and bare data sets, to stored values with their header (PS3.3, PS3.5, PS3.10)."""
 
 from __future__ import annotations
 
-import math
 import zlib
+from dataclasses import dataclass
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 from numpy import ndarray
 from pydicom import dcmread
 from pydicom.dataelem import RawDataElement
-from pydicom.encaps import get_frame
 from pydicom.filereader import read_dataset
-from pydicom.pixels import get_decoder
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
-    RLELossless,
     UID_dictionary,
 )
 
-from medfuse.case import ScanReceipt
 from medfuse.imaging.boundary import MAX_BYTES, UnreadableError, foreign, hush
-from medfuse.imaging.codestream import stated_size
-from medfuse.imaging.grey import LUMA, render, warn_if_constant
-from medfuse.imaging.header import PYDICOMS, Header, read_header
-
-if TYPE_CHECKING:
-    from jaxtyping import Float32
+from medfuse.imaging.decode import CUT, decode
+from medfuse.imaging.elements import PYDICOMS
+from medfuse.imaging.frames import promote
+from medfuse.imaging.header import REFUSED, Header, read_header
 
 PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
-_CUT = "the file is cut short or damaged (a broken transfer); fetch it again"
 
 
-def read_dicom(data: bytes, *, sha256: str) -> tuple[Float32[ndarray, "h w"], tuple[float, float] | None, ScanReceipt]:
-    """Read one DICOM image.
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A data set with what its pixels are decoded by.
+
+    Attributes:
+        dataset: The pydicom data set.
+        syntax: The transfer syntax of its pixels.
+        name: The name of the one that the file is in.
+        warnings: What was assumed.
+    """
+
+    dataset: Any
+    syntax: UID
+    name: str
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One frame.
+
+    Attributes:
+        stored: Values [rows, columns], or RGB [rows, columns, 3].
+        header: What its header says.
+        name: The name of its transfer syntax.
+    """
+
+    stored: ndarray
+    header: Header
+    name: str
+
+
+def parse(data: bytes) -> Parsed:
+    """Parse a file.
 
     Args:
-        data: The whole file.
-        sha256: Its digest, for the receipt.
-
-    Returns:
-        Grey pixels in 0…1, spacing in millimetres, and the receipt.
+        data: The whole file; that it is DICOM has been seen.
 
     Raises:
-        UnreadableError: If it is not one readable image, with the reason and what to do.
+        UnreadableError: If its header is damaged.
     """
     hush()
-    warnings: list[str] = []
-    dataset, syntax, name = _parse(data, warnings)
-    keyword = _pixel_keyword(dataset)
-    header = read_header(dataset, pixel_keyword=keyword, warnings=warnings)
-    stored = _decode(dataset, header=header, syntax=syntax, keyword=keyword, warnings=warnings)
-    if header.samples == 1:
-        pixels, voi = render(stored, header.rules, warnings)
-    else:
-        full = float(2**header.bits_stored - 1)
-        pixels = np.clip(stored @ (LUMA / full).astype(np.float32), 0, 1, dtype=np.float32)
-        voi = "colours as luminance"
-    warn_if_constant(pixels, warnings)
-    receipt = ScanReceipt(
-        sha256=sha256,
-        format="DICOM",
-        rows=header.rows,
-        columns=header.columns,
-        bits=header.bits_stored,
-        photometric=header.photometric,
-        inverted=header.rules.inverted,
-        transfer_syntax=name,
-        modality=header.modality,
-        view=header.view,
-        rescale=header.rules.rescale,
-        voi=voi,
-        warnings=tuple(warnings),
-    )
-    return pixels, header.spacing, receipt
-
-
-def _parse(data: bytes, warnings: list[str]) -> tuple[Any, UID, str]:
-    """The data set, the transfer syntax that its pixels are decoded by, and the name of the one the file is in."""
-    with foreign(f"its header cannot be read; {_CUT}", *PYDICOMS):
+    warnings: tuple[str, ...] = ()
+    with foreign(f"its header cannot be read; {CUT}", *PYDICOMS):
         inflated = _inflated(data)
         # `force` only spares the DICM prefix: `kind_of` has seen to it that this is DICOM.
         dataset = dcmread(BytesIO(data if inflated is None else inflated), force=True)
         if inflated is not None:
-            return dataset, ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian.name
+            return Parsed(dataset, ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian.name)
         stated = dataset.file_meta.get("TransferSyntaxUID")
         if stated:
             syntax = UID(str(stated))
         else:
             implicit, little = dataset.original_encoding
             syntax = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian
-            warnings.append(f"no transfer syntax stated; taken as {syntax.name}")
+            warnings = (f"no transfer syntax stated; taken as {syntax.name}",)
     known = str(syntax) in UID_dictionary
-    return dataset, syntax, syntax.name if known else "unknown"
+    return Parsed(dataset, syntax, syntax.name if known else "unknown", warnings)
 
 
 def _inflated(data: bytes) -> bytes | None:
@@ -117,94 +106,43 @@ def _inflated(data: bytes) -> bytes | None:
         reason = f"it inflates to more than {MAX_BYTES >> 20} MiB, which no single image needs; check what it is"
         raise UnreadableError(reason)
     if not inflater.eof:
-        raise UnreadableError(_CUT)
+        raise UnreadableError(CUT)
     return inflated
+
+
+def image_of(parsed: Parsed, warnings: list[str], *, frame: int = 0) -> Image:
+    """Decode one frame with its header.
+
+    Args:
+        parsed: A parsed file; the functional groups of the frame are put into its data set.
+        warnings: Receives what was odd or assumed.
+        frame: Which frame, from 0.
+
+    Raises:
+        UnreadableError: If it holds no image that is read, with the reason and what to do.
+    """
+    warnings.extend(parsed.warnings)
+    keyword = _pixel_keyword(parsed.dataset)
+    promote(parsed.dataset, frame)
+    header = read_header(parsed.dataset, pixel_keyword=keyword, warnings=warnings)
+    stored = decode(
+        parsed.dataset, header=header, syntax=parsed.syntax, keyword=keyword, warnings=warnings, frame=frame
+    )
+    return Image(stored, header, parsed.name)
 
 
 def _pixel_keyword(dataset: Any) -> str:
     present = [keyword for keyword in PIXEL_KEYWORDS if keyword in dataset]
     if len(present) == 1:
         return present[0]
-    with foreign(_CUT, *PYDICOMS):
+    with foreign(CUT, *PYDICOMS):
         last = dataset.get_item(list(dataset.keys())[-1]) if len(dataset) else None
         cut = isinstance(last, RawDataElement) and last.value is not None and len(last.value) < last.length < 2**32 - 1
         if "Rows" in dataset or cut or not len(dataset):
-            raise UnreadableError(_CUT)
+            raise UnreadableError(CUT)
         kind = str(dataset.get("SOPClassUID", ""))
+        if kind in REFUSED:
+            raise UnreadableError(REFUSED[kind])
         what = f" ({UID_dictionary[kind][0]})" if kind in UID_dictionary else ""
     reason = f"this DICOM file{what} holds no image; leave it out of the scans"
     raise UnreadableError(reason)
-
-
-def _decode(dataset: Any, *, header: Header, syntax: UID, keyword: str, warnings: list[str]) -> ndarray:
-    """Stored values [rows, columns] or, converted to RGB, [rows, columns, 3].
-
-    The decoder is given our header's values, not the data set, so that an element that was repaired stays so.
-    """
-    name = syntax.name if str(syntax) in UID_dictionary else "a private transfer syntax"
-    try:
-        decoder = get_decoder(syntax)
-    except NotImplementedError as error:
-        video = any(word in name for word in ("MPEG", "HEVC", "SMPTE"))
-        what = "holds video; export the frame you want" if video else "is not read; convert it with `gdcmconv --raw`"
-        reason = f"{name} {what}"
-        raise UnreadableError(reason) from error
-    if not decoder.is_available:
-        reason = f"no decoder for {name} is installed; install pylibjpeg with its plugins"
-        raise UnreadableError(reason)
-    damaged = f"its pixels ({name}) cannot be decoded: damaged, cut short or not to the standard; fetch it again"
-    with foreign(damaged, *PYDICOMS):
-        element = dataset[keyword]
-        source = element.value
-        if not isinstance(source, bytes):
-            raise UnreadableError(damaged)
-        if syntax.is_encapsulated:
-            _check_size(get_frame(source, 0, number_of_frames=1), header)
-        else:
-            if element.is_undefined_length:
-                reason = f"its pixels are compressed but it says {name}; export it again with its true transfer syntax"
-                raise UnreadableError(reason)
-            _check_length(len(source), header)
-        shifted = header.high_bit != header.bits_stored - 1 and (syntax == RLELossless or not syntax.is_encapsulated)
-        stored, _ = decoder.as_array(
-            source,
-            index=0,
-            rows=header.rows,
-            columns=header.columns,
-            samples_per_pixel=header.samples,
-            bits_allocated=header.bits_allocated,
-            bits_stored=header.bits_stored,
-            pixel_representation=int(header.signed),
-            photometric_interpretation=header.photometric,
-            planar_configuration=header.planar,
-            number_of_frames=1,
-            pixel_keyword=keyword,
-            pixel_vr=element.VR,
-            allow_excess_frames=False,
-            # CharLS decodes JPEG-LS four times as fast as libjpeg, which pydicom would try first.
-            decoding_plugin="pyjpegls" if "pyjpegls" in decoder.available_plugins else "",
-            **({"correct_unused_bits": False} if shifted else {}),
-        )
-        if shifted:  # values do not begin at bit 0, as ACR-NEMA allowed: PS3.5 8.1.1 before its High Bit was fixed
-            stored = stored << (header.bits_allocated - 1 - header.high_bit)
-            stored = stored >> (header.bits_allocated - header.bits_stored)
-            warnings.append("values do not begin at the lowest bit; they were moved there")
-    return np.asarray(stored)
-
-
-def _check_size(stream: bytes, header: Header) -> None:
-    """Refuse a compressed image of another size than the header's before a decoder takes memory for it."""
-    size = stated_size(stream)
-    if size is not None and size != (header.rows, header.columns):
-        reason = "the compressed image has another size than the header says; the file is damaged, fetch it again"
-        raise UnreadableError(reason)
-
-
-def _check_length(length: int, header: Header) -> None:
-    bits = header.rows * header.columns * header.samples * header.bits_allocated
-    if header.photometric == "YBR_FULL_422":
-        bits = bits * 2 // 3  # two of three colour samples are left out (PS3.3 C.7.6.3.1.2)
-    expected = math.ceil(bits / 8)
-    if length < expected:
-        reason = f"it holds {length} of {expected} bytes of pixels; {_CUT}"
-        raise UnreadableError(reason)

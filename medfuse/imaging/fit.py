@@ -32,8 +32,8 @@ def fit_scan(scan: Scan, size: int) -> Scan:
         size: Side of the square, pixels.
 
     Returns:
-        The scan with `pixels` float32 [size, size] in 0…1, spacing of the new pixels in millimetres, and the receipt's
-        `thumbnail`: a PNG of exactly these pixels in 8 bits.
+        The scan with `pixels` float32 [size, size], of a volume [slices, size, size], in 0…1, spacing of the new pixels
+        in millimetres, and the receipt's `thumbnail`: a PNG of exactly these pixels in 8 bits, slices side by side.
 
     Raises:
         ScanError: If the scan has not been read, or the size is below 1.
@@ -44,23 +44,26 @@ def fit_scan(scan: Scan, size: int) -> Scan:
     if size < 1:
         message = f"a scan cannot be fitted to {size} pixels; give a size of at least 1"
         raise ScanError(message)
-    rows, columns = scan.pixels.shape
+    rows, columns = scan.pixels.shape[-2:]
     down, across = scan.spacing or (1.0, 1.0)
     # Sides relative to each other: only the ratio of the spacings counts, so that no product can overflow.
     tall, wide = (rows * (down / across), float(columns)) if down < across else (float(rows), columns * (across / down))
     scale = size / max(tall, wide)
     height, width = (min(size, max(1, round(side * scale))) for side in (tall, wide))
-    small = Image.fromarray(np.ascontiguousarray(scan.pixels)).resize(
-        (width, height), Image.Resampling.BILINEAR, reducing_gap=_REDUCING_GAP
-    )
-    pixels = np.zeros((size, size), dtype=np.float32)
+    pixels = np.zeros((*scan.pixels.shape[:-2], size, size), dtype=np.float32)
     top, left = (size - height) // 2, (size - width) // 2
-    pixels[top : top + height, left : left + width] = np.clip(np.asarray(small), 0, 1)
+    for place in np.ndindex(scan.pixels.shape[:-2]):
+        small = Image.fromarray(np.ascontiguousarray(scan.pixels[place])).resize(
+            (width, height), Image.Resampling.BILINEAR, reducing_gap=_REDUCING_GAP
+        )
+        pixels[(*place, slice(top, top + height), slice(left, left + width))] = np.clip(np.asarray(small), 0, 1)
     spacing = None if scan.spacing is None else (down * rows / height, across * columns / width)
     return replace(scan, pixels=pixels, spacing=spacing, receipt=replace(scan.receipt, thumbnail=_png(pixels)))
 
 
 def _png(pixels: np.ndarray) -> bytes:
     stream = BytesIO()
+    if pixels.ndim == 3:
+        pixels = np.concatenate(list(pixels), axis=1)
     Image.fromarray(np.rint(pixels * 255).astype(np.uint8)).save(stream, format="PNG")
     return stream.getvalue()

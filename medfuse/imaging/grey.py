@@ -51,6 +51,7 @@ class GreyRules:
         windows: Centre and width of each window that makes sense, with its number in the file (from 1).
         function: VOI LUT Function: LINEAR, LINEAR_EXACT or SIGMOID.
         stated_windows: How many windows the file has.
+        assumed: Whether the window is not the file's but the one that its modality is looked at with.
         inverted: Whether black and white change places after the VOI transform.
         padding: Lowest and highest stored value that is no image (C.7.5.1.1.2).
     """
@@ -64,11 +65,12 @@ class GreyRules:
     windows: tuple[tuple[float, float, int], ...] = ()
     function: str = "LINEAR"
     stated_windows: int = 0
+    assumed: bool = False
     inverted: bool = False
     padding: tuple[float, float] | None = None
 
 
-def render(stored: Shaped[ndarray, "h w"], rules: GreyRules, warnings: list[str]) -> tuple[ndarray, str]:
+def render(stored: Shaped[ndarray, "*s h w"], rules: GreyRules, warnings: list[str]) -> tuple[ndarray, str]:
     """Turn stored values into grey.
 
     Stored integers of up to 16 bits go through a table of every value that they can have: the transforms are computed
@@ -80,7 +82,7 @@ def render(stored: Shaped[ndarray, "h w"], rules: GreyRules, warnings: list[str]
         warnings: Receives what was odd or assumed.
 
     Returns:
-        Grey float32 [h, w] in 0…1, and in words what mapped values to grey.
+        Grey float32 of the same shape in 0…1, and in words what mapped values to grey.
     """
     index: ndarray | None = None
     if stored.dtype.kind in "iu" and stored.dtype.itemsize <= 2:
@@ -101,6 +103,8 @@ def render(stored: Shaped[ndarray, "h w"], rules: GreyRules, warnings: list[str]
         if grey is not None:
             pixels = _finish(grey, outside, rules, index)
             if pixels.min() < pixels.max():
+                if rules.assumed:
+                    warnings.append(f"no window in the file; {words} assumed, for soft tissue in Hounsfield units")
                 return pixels, prefix + words
         low, high, assumed = _assumed_range(levels, outside, index, rules)
         if low < high:
@@ -113,10 +117,31 @@ def render(stored: Shaped[ndarray, "h w"], rules: GreyRules, warnings: list[str]
         return _finish(grey, outside, rules, index), prefix + (words or assumed)
 
 
-def warn_if_constant(pixels: Float32[ndarray, "h w"], warnings: list[str]) -> None:
+def levels_of(stored: Shaped[ndarray, "h w"], rules: GreyRules) -> Float32[ndarray, "h w"]:
+    """Stored values after the modality transform (Hounsfield units of a CT), padding as NaN.
+
+    Args:
+        stored: Values as decoded, integer or float.
+        rules: What the file says.
+    """
+    values = stored.astype(np.float64)
+    with np.errstate(all="ignore"):
+        levels = _modality(values, rules)[0].astype(np.float32)
+    if rules.padding is not None:
+        levels[(values >= rules.padding[0]) & (values <= rules.padding[1])] = np.nan
+    return levels
+
+
+def luminance(stored: Shaped[ndarray, "h w 3"], *, bits: int) -> Float32[ndarray, "h w"]:
+    """Red, green and blue of so many bits as grey in 0…1."""
+    grey: ndarray = np.clip(stored @ (LUMA / (2**bits - 1)).astype(np.float32), 0, 1, dtype=np.float32)
+    return grey
+
+
+def warn_if_constant(pixels: Float32[ndarray, "*s h w"], warnings: list[str]) -> None:
     """Say so if an image shows nothing, judged on a grid of about 256 x 256 pixels."""
-    step = [max(1, side // 256) for side in pixels.shape]
-    low, high = np.quantile(pixels[:: step[0], :: step[1]], (0.01, 0.99))
+    step = [max(1, side // 256) for side in pixels.shape[-2:]]
+    low, high = np.quantile(pixels[..., :: step[0], :: step[1]], (0.01, 0.99))
     if pixels.min() == pixels.max():
         warnings.append("constant image: every pixel has the same grey")
     elif high - low < NEARLY_CONSTANT:
@@ -192,7 +217,7 @@ def _assumed_range(
     return low, high, words if low < high else "none: constant"
 
 
-def _finish(grey: ndarray, outside: ndarray, rules: GreyRules, index: ndarray | None) -> Float32[ndarray, "h w"]:
+def _finish(grey: ndarray, outside: ndarray, rules: GreyRules, index: ndarray | None) -> Float32[ndarray, "*s h w"]:
     """Invert, make padding black, and look every pixel up."""
     grey = np.nan_to_num(1 - grey if rules.inverted else grey, nan=0, posinf=1, neginf=0)
     grey = np.clip(np.where(outside, 0, grey), 0, 1).astype(np.float32)

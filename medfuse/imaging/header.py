@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from pydicom.errors import BytesLengthException, InvalidDicomError
 
-from medfuse.imaging.boundary import FOREIGN, MAX_PIXELS, UnreadableError, foreign
-from medfuse.imaging.grey import LUMA, GreyRules, Lut
+from medfuse.imaging.boundary import MAX_FRAMES, MAX_PIXELS, MAX_VOXELS, UnreadableError
+from medfuse.imaging.elements import BROKEN, Whole, code_of, items_of, numbers_of, text_of
+from medfuse.imaging.grey import GreyRules
+from medfuse.imaging.lut import first_lut, palette_of
 
-PYDICOMS = (BytesLengthException, InvalidDicomError)  # its exceptions that derive from none of Python's own
-BROKEN = (*FOREIGN, *PYDICOMS)  # what looking at an element may raise, since pydicom converts values when asked
 GREYS = ("MONOCHROME1", "MONOCHROME2")
 COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+_MARKS = "marks of a reader or a program on another image, not an image; name the image that it belongs to"
+# Classes whose pixels are no scan (PS3.4 B.5); what has no pixels at all is refused for that.
+REFUSED = {
+    "1.2.840.10008.5.1.4.1.1.66.4": f"this is a segmentation: {_MARKS}",
+    "1.2.840.10008.5.1.4.1.1.66.7": f"this is a label map: {_MARKS}",
+    "1.2.840.10008.5.1.4.1.1.77.1.6": "this is a whole slide image in tiles; export the region you want as PNG",
+}
+CT_WINDOW = (40.0, 400.0)  # Hounsfield units, soft tissue: what a CT without a window is shown with
 FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 LATERAL = frozenset({"LL", "RL", "LAT", "LATERAL"})
 # Meanings of CID 4010 (DX View) as View Positions, for DX files that state the view by code only.
@@ -27,7 +33,6 @@ _MEANINGS = {
     "right lateral": "RL",
     "lateral": "LATERAL",
 }
-_CODE = re.compile(r"[A-Z0-9_ ]{1,16}")  # a code string (VR CS), which leaves no room for a patient's name in words
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,7 @@ class Header:
 
     rows: int
     columns: int
+    frames: int
     samples: int
     bits_allocated: int
     bits_stored: int
@@ -61,24 +67,11 @@ def read_header(dataset: Any, *, pixel_keyword: str, warnings: list[str]) -> Hea
         warnings: Receives what was odd or assumed.
 
     Raises:
-        UnreadableError: If the image is too large, has several frames, or lacks what cannot be assumed.
+        UnreadableError: If the image is too large, of a class that is refused, or lacks what cannot be assumed.
     """
-    whole = _Whole(dataset, warnings)
-    rows, columns = whole.need("Rows"), whole.need("Columns")
-    frames = whole.get("NumberOfFrames", 1) or 1
-    if rows < 1 or columns < 1 or frames < 1:
-        reason = "the header states an image of no size; the file is damaged, fetch it again"
-        raise UnreadableError(reason)
-    if rows * columns * frames > MAX_PIXELS:
-        reason = (
-            f"the header promises {rows} x {columns} pixels in {frames} frames, above the bound of {MAX_PIXELS}; "
-            "the file is damaged or no single image"
-        )
-        raise UnreadableError(reason)
-    if frames > 1:
-        reason = f"it has {frames} frames, and only single images are read; export the frame you want"
-        raise UnreadableError(reason)
-    photometric = _code(dataset, "PhotometricInterpretation")
+    whole = Whole(dataset, warnings)
+    rows, columns, frames = form_of(dataset)
+    photometric = code_of(dataset, "PhotometricInterpretation")
     samples = whole.get("SamplesPerPixel", 3 if photometric in COLOURS else 1)
     if photometric is None:
         photometric = "RGB" if samples == 3 else "MONOCHROME2"
@@ -103,11 +96,12 @@ def read_header(dataset: Any, *, pixel_keyword: str, warnings: list[str]) -> Hea
     view = _view(dataset)
     if view in LATERAL:
         warnings.append("lateral view")
-    if _code(dataset, "BurnedInAnnotation") == "YES":
+    if code_of(dataset, "BurnedInAnnotation") == "YES":
         warnings.append("text is burned into the image and may name the patient")
     return Header(
         rows=rows,
         columns=columns,
+        frames=frames,
         samples=samples,
         bits_allocated=allocated,
         bits_stored=stored,
@@ -115,74 +109,46 @@ def read_header(dataset: Any, *, pixel_keyword: str, warnings: list[str]) -> Hea
         signed=signed,
         photometric=photometric,
         planar=whole.get("PlanarConfiguration", 0, say=samples > 1) & 1,
-        modality=_code(dataset, "Modality"),
+        modality=code_of(dataset, "Modality"),
         view=view,
-        spacing=_spacing(dataset, warnings),
+        spacing=spacing_of(dataset, warnings),
         rules=_rules(dataset, photometric=photometric, bits=stored, signed=signed, floats=bool(floats), warn=warnings),
     )
 
 
-class _Whole:
-    """Whole numbers of a data set, tolerant of what is missing or broken."""
-
-    def __init__(self, dataset: Any, warnings: list[str]) -> None:
-        self._dataset, self._warnings = dataset, warnings
-
-    def need(self, keyword: str) -> int:
-        numbers = _numbers(self._dataset, keyword)
-        if not numbers or not math.isfinite(numbers[0]):
-            reason = f"the header lacks {keyword}, so it holds no readable image; fetch it again or leave it out"
-            raise UnreadableError(reason)
-        return int(numbers[0])
-
-    def get(self, keyword: str, default: int, *, say: bool = False) -> int:
-        numbers = _numbers(self._dataset, keyword)
-        if numbers and math.isfinite(numbers[0]):
-            return int(numbers[0])
-        if say:
-            self._warnings.append(f"{keyword} is missing; taken as {default}")
-        return default
+def frames_of(dataset: Any) -> int:
+    """Number of Frames as stated, 1 if it is not; whether they are there is not looked at."""
+    return Whole(dataset, []).get("NumberOfFrames", 1) or 1
 
 
-def _numbers(dataset: Any, keyword: str) -> tuple[float, ...]:
-    """The values of an element as numbers, NaN where a value is none; empty if the element is missing or broken."""
-    try:
-        value = dataset.get(keyword)
-        if value is None:
-            return ()
-        return tuple(map(_number, [value] if isinstance(value, str | bytes | int | float) else list(value)))
-    except BROKEN:
-        return ()
+def form_of(dataset: Any) -> tuple[int, int, int]:
+    """Rows, columns and frames, within the bounds.
 
-
-def _number(value: Any) -> float:
-    try:
-        return float(value)
-    except BROKEN:
-        return math.nan
-
-
-def _code(dataset: Any, keyword: str) -> str | None:
-    """A code string, or None if it is missing, empty or does not look like one."""
-    try:
-        value = dataset.get(keyword)
-    except BROKEN:
-        return None
-    code = value.strip().upper() if isinstance(value, str) else ""
-    return code if _CODE.fullmatch(code) else None
-
-
-def _items(dataset: Any, keyword: str) -> list[Any]:
-    try:
-        return list(dataset.get(keyword) or ())
-    except BROKEN:
-        return []
+    Raises:
+        UnreadableError: If they are missing, not possible or too many, or if the class is one that holds no scan.
+    """
+    uid = text_of(dataset, "SOPClassUID")
+    if uid in REFUSED:
+        raise UnreadableError(REFUSED[uid])
+    whole = Whole(dataset, [])
+    rows, columns = whole.need("Rows"), whole.need("Columns")
+    frames = frames_of(dataset)
+    if rows < 1 or columns < 1 or frames < 1:
+        reason = "the header states an image of no size; the file is damaged, fetch it again"
+        raise UnreadableError(reason)
+    if rows * columns > MAX_PIXELS or rows * columns * frames > MAX_VOXELS or frames > MAX_FRAMES:
+        reason = (
+            f"the header promises {rows} x {columns} pixels in {frames} frames, above the bound of {MAX_PIXELS} "
+            f"a frame and {MAX_VOXELS} in all; the file is damaged or no single scan"
+        )
+        raise UnreadableError(reason)
+    return rows, columns, frames
 
 
 def _view(dataset: Any) -> str | None:
-    if view := _code(dataset, "ViewPosition"):
+    if view := code_of(dataset, "ViewPosition"):
         return view
-    for item in _items(dataset, "ViewCodeSequence"):
+    for item in items_of(dataset, "ViewCodeSequence"):
         try:
             return _MEANINGS.get(str(item.get("CodeMeaning", "")).strip().lower())
         except BROKEN:
@@ -190,17 +156,17 @@ def _view(dataset: Any) -> str | None:
     return None
 
 
-def _spacing(dataset: Any, warnings: list[str]) -> tuple[float, float] | None:
-    """Pixel Spacing, else Imager Pixel Spacing (at the detector, so not corrected for magnification)."""
+def spacing_of(dataset: Any, warnings: list[str]) -> tuple[float, float] | None:
+    """Read Pixel Spacing, else Imager Pixel Spacing (at the detector, so not corrected for magnification)."""
     for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
-        numbers = _numbers(dataset, keyword)
+        numbers = numbers_of(dataset, keyword)
         if len(numbers) == 2 and all(0 < number < math.inf for number in numbers):
             if not 0.99 < numbers[0] / numbers[1] < 1.01:
                 warnings.append("pixels are not square; fitting to a network makes up for it")
             return numbers[0], numbers[1]
         if numbers:
             warnings.append(f"{keyword} makes no sense and was ignored")
-    aspect = _numbers(dataset, "PixelAspectRatio")
+    aspect = numbers_of(dataset, "PixelAspectRatio")
     if len(aspect) == 2 and aspect[0] != aspect[1]:
         warnings.append("pixels are not square and no spacing is stated; proportions are not made up for")
     return None
@@ -211,21 +177,21 @@ def _rules(dataset: Any, *, photometric: str, bits: int, signed: bool, floats: b
         return GreyRules(bits=bits)
     padding = _padding(dataset, bits=bits, signed=signed, floats=floats)
     if photometric == "PALETTE COLOR":
-        return GreyRules(bits=bits, signed=signed, palette=_palette(dataset), padding=padding)
-    slope, intercept = ((*_numbers(dataset, keyword), None)[0] for keyword in ("RescaleSlope", "RescaleIntercept"))
+        return GreyRules(bits=bits, signed=signed, palette=palette_of(dataset), padding=padding)
+    slope, intercept = ((*numbers_of(dataset, keyword), None)[0] for keyword in ("RescaleSlope", "RescaleIntercept"))
     rescale = None
-    modality_lut = _first_lut(dataset, "ModalityLUTSequence", warn)
+    modality_lut = first_lut(dataset, "ModalityLUTSequence", warn)
     if modality_lut is None and (slope is not None or intercept is not None):
         slope, intercept = 1.0 if slope is None else slope, 0.0 if intercept is None else intercept
         if math.isfinite(slope) and math.isfinite(intercept) and slope != 0:
             rescale = slope, intercept
         else:
             warn.append("Rescale Slope and Intercept make no sense and were ignored")
-    function = _code(dataset, "VOILUTFunction") or "LINEAR"
+    function = code_of(dataset, "VOILUTFunction") or "LINEAR"
     if function not in FUNCTIONS:
         warn.append("VOI LUT Function is not one of the standard; taken as LINEAR")
         function = "LINEAR"
-    centres, widths = _numbers(dataset, "WindowCenter"), _numbers(dataset, "WindowWidth")
+    centres, widths = numbers_of(dataset, "WindowCenter"), numbers_of(dataset, "WindowWidth")
     stated = min(len(centres), len(widths))
     least = 1.0 if function == "LINEAR" else np.finfo(np.float64).tiny
     windows = tuple(
@@ -233,13 +199,17 @@ def _rules(dataset: Any, *, photometric: str, bits: int, signed: bool, floats: b
         for number, (centre, width) in enumerate(zip(centres, widths, strict=False), start=1)
         if math.isfinite(centre) and least <= width < math.inf
     )
+    assumed = False
+    voi_lut = first_lut(dataset, "VOILUTSequence", warn)
+    if not windows and voi_lut is None and rescale is not None and code_of(dataset, "Modality") == "CT":
+        windows, function, assumed = ((*CT_WINDOW, 1),), "LINEAR", True
     if len(windows) < stated:
         warn.append(f"{stated - len(windows)} of {stated} windows make no sense (width or centre) and were ignored")
     # PS3.3 C.7.6.3.1.2: MONOCHROME1 shows low values white, after the VOI transform. Presentation LUT Shape says the
     # same thing again (C.8.11.3: INVERSE goes with MONOCHROME1, IDENTITY with MONOCHROME2), so the two agreeing invert
     # once. Where they contradict each other the shape holds: it is the later stage of the pipeline, and PS3.4 N.2.1.4
     # lets it override the photometric interpretation; dcmtk and dcm4che do the same.
-    shape = _code(dataset, "PresentationLUTShape")
+    shape = code_of(dataset, "PresentationLUTShape")
     inverted = photometric == "MONOCHROME1"
     if shape in ("IDENTITY", "INVERSE") and inverted != (shape == "INVERSE"):
         inverted = not inverted
@@ -249,10 +219,11 @@ def _rules(dataset: Any, *, photometric: str, bits: int, signed: bool, floats: b
         signed=signed,
         modality_lut=modality_lut,
         rescale=rescale,
-        voi_lut=_first_lut(dataset, "VOILUTSequence", warn),
+        voi_lut=voi_lut,
         windows=windows,
         function=function,
         stated_windows=stated,
+        assumed=assumed,
         inverted=inverted,
         padding=padding,
     )
@@ -263,7 +234,7 @@ def _padding(dataset: Any, *, bits: int, signed: bool, floats: bool) -> tuple[fl
     keywords = ("PixelPaddingValue", "PixelPaddingRangeLimit")
     if floats:
         keywords = ("FloatPixelPaddingValue", "FloatPixelPaddingRangeLimit")
-    ends = [(*_numbers(dataset, keyword), math.nan)[0] for keyword in keywords]
+    ends = [(*numbers_of(dataset, keyword), math.nan)[0] for keyword in keywords]
     if not math.isfinite(ends[0]):
         return None
     if not math.isfinite(ends[1]):
@@ -273,64 +244,3 @@ def _padding(dataset: Any, *, bits: int, signed: bool, floats: bool) -> tuple[fl
         low = -wrap // 2 if signed else 0
         ends = [(end - low) % wrap + low for end in ends]
     return min(ends), max(ends)
-
-
-def _first_lut(dataset: Any, keyword: str, warnings: list[str]) -> Lut | None:
-    for item in _items(dataset, keyword):
-        try:
-            return _lut(dataset, descriptor=_numbers(item, "LUTDescriptor"), data=item.get("LUTData"))
-        except BROKEN:
-            warnings.append(f"{keyword} is broken and was ignored")
-            return None
-    return None
-
-
-def _lut(dataset: Any, *, descriptor: tuple[float, ...], data: Any) -> Lut:
-    """PS3.3 C.11.1.1: number of entries (0 means 65536), first value mapped, bits of an entry.
-
-    Raises:
-        ValueError: If there is no entry, or fewer than the descriptor says.
-    """
-    count, first, bits = (int(number) for number in descriptor)
-    count = count or 2**16
-    if isinstance(data, bytes):
-        little = dataset.original_encoding[1] is not False
-        wide = len(data) >= 2 * count  # 8-bit entries may stand in bytes or in words
-        entries = np.frombuffer(data, dtype=("<u2" if little else ">u2") if wide else "u1")[:count]
-    else:
-        entries = np.atleast_1d(np.array(data, dtype=np.int64))[:count]
-    if not 1 <= bits <= 16 or len(entries) < count or entries.min() < 0:
-        message = "a lookup table that is not as long as it says"
-        raise ValueError(message)
-    bits = max(bits, int(entries.max()).bit_length())  # some writers understate it
-    return Lut(entries=entries.astype(np.float64), first=float(first), bits=bits)
-
-
-def _palette(dataset: Any) -> Lut:
-    """The palette's red, green and blue (PS3.3 C.7.6.3.1.5, C.7.6.3.1.6) as luminance in 0…1.
-
-    Plain tables are read here, because pydicom's `apply_color_lut` wraps values of palettes that have more than 256
-    entries of 8 bits; it expands segmented ones (C.7.9.2).
-    """
-    from pydicom.pixels import apply_color_lut
-
-    with foreign("its colour palette is broken; convert it to RGB or fetch it again", *PYDICOMS):
-        descriptor = _numbers(dataset, "RedPaletteColorLookupTableDescriptor")
-        if dataset.get("SegmentedRedPaletteColorLookupTableData") is not None:
-            count, first, bits = (int(number) for number in descriptor)
-            if bits <= 8 and not 0 < count <= 256:
-                message = "a segmented palette that pydicom would wrap"
-                raise ValueError(message)
-            red_green_blue = apply_color_lut(np.arange(first, first + (count or 2**16)), dataset)[:, :3]
-            return Lut(entries=red_green_blue @ LUMA / (2**bits - 1), first=float(first), bits=1)
-        tables = [
-            _lut(
-                dataset,
-                descriptor=_numbers(dataset, f"{colour}PaletteColorLookupTableDescriptor"),
-                data=dataset.get(f"{colour}PaletteColorLookupTableData"),
-            )
-            for colour in ("Red", "Green", "Blue")
-        ]
-        bits = max(table.bits for table in tables)
-        channels = np.stack([table.entries for table in tables], axis=-1)
-    return Lut(entries=channels @ LUMA / (2**bits - 1), first=tables[0].first, bits=1)

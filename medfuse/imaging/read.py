@@ -1,72 +1,95 @@
-"""One file to a Scan: the bytes are read once, told apart by content, and refused in one line if they are no good."""
+"""One path to a Scan: files are read once, told apart by content, and refused in one line if they are no good."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from medfuse.case import Scan
 from medfuse.errors import ScanError
-from medfuse.imaging.boundary import MAX_BYTES, UnreadableError
+from medfuse.imaging.boundary import UnreadableError
 from medfuse.imaging.content import kind_of
+from medfuse.imaging.sources import bytes_of, scan_digest, sources_of
+
+if TYPE_CHECKING:
+    from medfuse.imaging.scanned import Scanned
+
+SLICES = 8  # of a volume, that a network for single images is given
 
 
-def read_scan(path: str | Path) -> Scan:
-    """Read one DICOM, PNG, JPEG or TIFF file.
+def read_scan(path: str | Path, *, series: str = "largest", slices: int = SLICES) -> Scan:
+    """Read one image, or one volume as evenly spaced slices.
+
+    A single image is a DICOM, PNG, JPEG or TIFF file. A volume is a folder, zip archive or DICOMDIR with the slices of
+    a DICOM series, a DICOM file of several frames, or a NIfTI file; `read_volume` gives all of its voxels.
 
     Example:
         >>> read_scan("chest.dcm").receipt.voi  # doctest: +SKIP
         'window 2048/4096 (LINEAR)'
 
     Args:
-        path: The file; its content decides what it is, not its ending.
+        path: The file or folder; its content decides what it is, not its ending.
+        series: Which of several series in a folder: `largest`, `first`, or `description:` with a pattern.
+        slices: How many slices of a volume become pixels, each from the middle of an equal share; all if it has fewer.
 
     Returns:
-        The scan with `pixels` [rows, columns], float32 in 0…1 (1 is white: denser on a radiograph), `spacing` in
-        millimetres between rows and between columns if the file states it, and its receipt.
+        The scan with `pixels` [rows, columns], of a volume [slices, rows, columns], float32 in 0…1 (1 is white: denser
+        on a radiograph), `spacing` in millimetres between rows and between columns if it is stated, and its receipt.
 
     Raises:
-        ScanError: If the file cannot be read as one image; the message is one line with the file's name, what is
-            wrong and what to do, and holds no value of the file's header.
+        ScanError: If it cannot be read; the message is one line with the name of the file or folder, what is wrong and
+            what to do, and holds no value of a header.
     """
     path = Path(path)
-    name = " ".join(
-        "".join(c if c.isprintable() else " " for c in path.name).split()
-    )  # one line, whatever it is called
     try:
-        data = _bytes_of(path)
-        sha256 = hashlib.sha256(data).hexdigest()
-        kind = kind_of(data)
-        # Each reader imports its library only when such a file comes: pydicom alone takes half a second.
-        if kind == "DICOM":
-            from medfuse.imaging.dicom import read_dicom
-
-            pixels, spacing, receipt = read_dicom(data, sha256=sha256)
-        else:
-            from medfuse.imaging.picture import read_picture
-
-            pixels, spacing, receipt = read_picture(data, kind=kind, sha256=sha256)
+        pixels, spacing, receipt = _read(path, series, max(1, slices))
     except UnreadableError as refusal:
-        message = f"{name}: {refusal}"
-        raise ScanError(message) from refusal
+        raise ScanError(refusal_line(path, refusal)) from refusal
     return Scan(path=path, pixels=pixels, spacing=spacing, receipt=receipt)
 
 
-def _bytes_of(path: Path) -> bytes:
+def refusal_line(path: Path, refusal: UnreadableError) -> str:
+    """The one line that tells why a path is not read, whatever it is called."""
+    name = " ".join("".join(c if c.isprintable() else " " for c in path.name).split())
+    return f"{name}: {refusal}"
+
+
+def _read(path: Path, series: str, slices: int) -> Scanned:
+    # Each reader imports its library only when such a file comes: pydicom alone takes half a second.
+    if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises on a name that is too long
+        from medfuse.imaging.scanned import read_series
+
+        return read_series(sources_of(path), sha256=digest(path), rule=series, slices=slices)
+    data = bytes_of(path)
+    sha256 = hashlib.sha256(data).hexdigest()
+    kind = kind_of(data)
+    if kind == "DICOM":
+        from medfuse.imaging.scanned import read_dicom
+
+        return read_dicom(data, path=path, sha256=sha256, rule=series, slices=slices)
+    if kind == "zip":
+        from medfuse.imaging.scanned import read_series
+
+        return read_series(sources_of(path), sha256=sha256, rule=series, slices=slices)
+    if kind == "NIfTI":
+        from medfuse.imaging.nifti import read_nifti
+
+        return read_nifti(data, sha256=sha256, slices=slices)
+    from medfuse.imaging.picture import read_picture
+
+    return read_picture(data, kind=kind, sha256=sha256)
+
+
+def digest(path: Path) -> str:
+    """The digest of a scan.
+
+    Raises:
+        UnreadableError: If one of its files cannot be read.
+    """
     try:
-        if not path.exists():
-            reason = "no such file; check the path in the cohort's table"
-            raise UnreadableError(reason)
-        if path.is_dir():
-            reason = "this is a folder; a series is not read yet, name one file of it"
-            raise UnreadableError(reason)
-        if not path.is_file():
-            reason = "this is a device or a pipe, not a file; copy the image into a file"
-            raise UnreadableError(reason)
-        if path.stat().st_size > MAX_BYTES:
-            reason = f"the file is larger than {MAX_BYTES >> 20} MiB, which no single image needs; check what it is"
-            raise UnreadableError(reason)
-        return path.read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
-        reason = f"cannot be opened ({getattr(error, 'strerror', None) or 'not a valid path'}); check path and rights"
+        return scan_digest(path)
+    except OSError as error:
+        reason = f"one of its files cannot be opened ({error.strerror}); check path and rights"
         raise UnreadableError(reason) from error

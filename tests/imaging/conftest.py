@@ -108,6 +108,73 @@ def jpeg_lossless(stored: ndarray, bits: int) -> bytes:
     return b"\xff\xd8" + segment(0xC3, frame) + segment(0xC4, table) + scan + body + b"\xff\xd9"
 
 
+AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+
+
+def world_value(points: ndarray) -> ndarray:
+    """A number for every point in RAS: a plane that no flip, swap or shift leaves as it is."""
+    return 3.0 * points[..., 0] - 5.0 * points[..., 1] + 11.0 * points[..., 2]
+
+
+def _series(
+    folder: Path,
+    *,
+    slices: int = 6,
+    rows: int = 7,
+    columns: int = 5,
+    spacing: tuple[float, float] = (1.5, 0.75),
+    step: float = 2.5,
+    orientation: tuple[float, ...] = AXIAL,
+    origin: tuple[float, float, float] = (-31.0, 17.0, 5.0),
+    uid: str = "1.2.3.1",
+    number: int = 1,
+    skip: tuple[int, ...] = (),
+    seed: int = 0,
+    syntax: str = ExplicitVRLittleEndian,
+    slant: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    **elements: Any,
+) -> list[Dataset]:
+    """A CT whose Hounsfield units are `world_value` of the place, to a tenth, written under shuffled names."""
+    folder.mkdir(parents=True, exist_ok=True)
+    row, column = np.array(orientation[:3]), np.array(orientation[3:])
+    normal = np.cross(row, column)
+    names = np.random.default_rng(seed).permutation(slices)
+    made = []
+    for place in range(slices):
+        if place in skip:
+            continue
+        position = np.array(origin) + place * (step * normal + np.array(slant))
+        y, x = np.mgrid[:rows, :columns]
+        lps = position + x[..., None] * spacing[1] * row + y[..., None] * spacing[0] * column
+        units = world_value(lps * (-1, -1, 1))
+        stored = np.rint((units + 1000) * 10).astype(np.int16)
+        item = _dataset(
+            stored,
+            SOPClassUID="1.2.840.10008.5.1.4.1.1.2",
+            SOPInstanceUID=f"{uid}.{place + 1}",
+            SeriesInstanceUID=uid,
+            SeriesNumber=number,
+            InstanceNumber=slices - place,
+            Modality="CT",
+            RescaleSlope="0.1",
+            RescaleIntercept="-1000",
+            ImagePositionPatient=[f"{value:.6f}" for value in position],
+            ImageOrientationPatient=[f"{value:.10f}" for value in orientation],
+            PixelSpacing=list(spacing),
+        )
+        for keyword, value in elements.items():
+            setattr(item, keyword, value)
+        _save(folder / f"{uid}-{names[place]:03}.dcm", item, syntax)
+        made.append(item)
+    return made
+
+
+@pytest.fixture(scope="session")
+def ct() -> Callable[..., list[Dataset]]:
+    """`ct(folder, **settings)`: a CT series on disk; see `_series`."""
+    return _series
+
+
 @pytest.fixture(scope="session")
 def dataset() -> Callable[..., Dataset]:
     """`dataset(stored, **elements)`: a CR image of these stored values."""

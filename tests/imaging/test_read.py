@@ -48,7 +48,7 @@ def test_digest_and_path(tmp_path, dataset, save):
 
 def test_paths_without_a_file(tmp_path):
     assert refusal(tmp_path / "none.dcm") == "none.dcm: no such file; check the path in the cohort's table"
-    assert "this is a folder" in refusal(tmp_path)
+    assert "there is no file in it" in refusal(tmp_path)
     assert refusal("a\0b").startswith("a b: no such file")
     assert "cannot be opened" in refusal(tmp_path / ("x" * 999))
     assert refusal(tmp_path / "two\nlines.dcm").startswith("two lines.dcm: ")
