@@ -35,6 +35,7 @@ class ScanReceipt:
         view: View Position (PA, AP, LL, …); None if not stated.
         rescale: Slope and intercept that were applied; None if there were none.
         voi: What mapped stored values to grey, in words.
+        aspect: Height of a pixel over its width, where that is stated and no spacing is.
         frames: Slices of the volume, or frames of the file; 1 for a single image.
         shown: Which of them became pixels, from 1, in their order along the volume.
         series: Number of the DICOM series, and by which rule it was chosen of several; None for a single file.
@@ -54,6 +55,7 @@ class ScanReceipt:
     view: str | None = None
     rescale: tuple[float, float] | None = None
     voi: str = "none"
+    aspect: float = 1.0
     frames: int = 1
     shown: tuple[int, ...] = (1,)
     series: str | None = None

@@ -68,6 +68,9 @@ def decode(dataset: Any, *, header: Header, syntax: UID, keyword: str, warnings:
                 raise UnreadableError(reason)
             _check_length(len(source), header)
         shifted = header.high_bit != header.bits_stored - 1 and (syntax == RLELossless or not syntax.is_encapsulated)
+        plain = not syntax.is_encapsulated and syntax.is_little_endian and keyword == "PixelData"
+        if header.samples == 1 and (plain or header.bits_allocated == 1):
+            return _unpacked(source, header, frame, shifted=shifted, warnings=warnings)
         stored = _first_that_can(
             decoder,
             source,
@@ -87,11 +90,41 @@ def decode(dataset: Any, *, header: Header, syntax: UID, keyword: str, warnings:
             **({"correct_unused_bits": False} if shifted else {}),
             **({"extended_offsets": offsets} if syntax.is_encapsulated and offsets else {}),
         )
-        if shifted:  # values do not begin at bit 0, as ACR-NEMA allowed: PS3.5 8.1.1 before its High Bit was fixed
-            stored = stored << (header.bits_allocated - 1 - header.high_bit)
-            stored = stored >> (header.bits_allocated - header.bits_stored)
-            warnings.append("values do not begin at the lowest bit; they were moved there")
-    return stored
+        return _at_bit_0(stored, header, warnings) if shifted else stored
+
+
+def _unpacked(source: bytes, header: Header, frame: int, *, shifted: bool, warnings: list[str]) -> ndarray:
+    """Uncompressed values of one sample a pixel, without a copy where none of their bits must change.
+
+    pydicom is not asked, since it copies twice and cannot take a frame of 1-bit pixels that begins within a byte.
+    """
+    count = header.rows * header.columns
+    shape = header.rows, header.columns
+    if header.bits_allocated == 1:  # PS3.5 8.1.1: the first pixel in the lowest bit, frames without a gap
+        first = frame * count
+        packed = np.frombuffer(source, np.uint8)[first // 8 : (first + count + 7) // 8]
+        return np.unpackbits(packed, bitorder="little")[first % 8 : first % 8 + count].reshape(shape)
+    item = header.bits_allocated // 8
+    kind = np.dtype(f"<{'i' if header.signed else 'u'}{item}")
+    stored = np.frombuffer(source, kind, count, frame * count * item).reshape(shape)
+    if shifted:
+        return _at_bit_0(stored, header, warnings)
+    unused = header.bits_allocated - header.bits_stored
+    if not unused:
+        return stored
+    low, high = (-(2 ** (header.bits_stored - 1)), 2 ** (header.bits_stored - 1) - 1) if header.signed else (
+        0, 2**header.bits_stored - 1
+    )  # fmt: skip
+    if stored.max() <= high and stored.min() >= low:
+        return stored
+    return (stored << unused) >> unused  # what stands above Bits Stored, such as an overlay, is no part of the value
+
+
+def _at_bit_0(stored: ndarray, header: Header, warnings: list[str]) -> ndarray:
+    """Values that begin above bit 0, as ACR-NEMA allowed and PS3.5 8.1.1 did before its High Bit was fixed."""
+    warnings.append("values do not begin at the lowest bit; they were moved there")
+    moved: ndarray = stored << (header.bits_allocated - 1 - header.high_bit)
+    return moved >> (header.bits_allocated - header.bits_stored)
 
 
 def _first_that_can(decoder: Decoder, source: bytes, **options: Any) -> ndarray:

@@ -19,9 +19,9 @@ _REDUCING_GAP = 3.0
 def fit_scan(scan: Scan, size: int) -> Scan:
     """Fit a scan into a square, without cropping and without stretching.
 
-    The longer side in millimetres (in pixels, if the spacing is not known) fills the square; the image is centred and
-    what is left over is 0. Shrinking is antialiased: a triangle filter as wide as the step (Pillow's BILINEAR), which
-    cannot overshoot.
+    The longer side in millimetres (in widths of a pixel, if the spacing is not known) fills the square; the image is
+    centred and what is left over is 0. Shrinking is antialiased: a triangle filter as wide as the step (Pillow's
+    BILINEAR), which cannot overshoot.
 
     Example:
         >>> fit_scan(read_scan("chest.png"), 224).pixels.shape  # doctest: +SKIP
@@ -45,7 +45,7 @@ def fit_scan(scan: Scan, size: int) -> Scan:
         message = f"a scan cannot be fitted to {size} pixels; give a size of at least 1"
         raise ScanError(message)
     rows, columns = scan.pixels.shape[-2:]
-    down, across = scan.spacing or (1.0, 1.0)
+    down, across = scan.spacing or (scan.receipt.aspect, 1.0)
     # Sides relative to each other: only the ratio of the spacings counts, so that no product can overflow.
     tall, wide = (rows * (down / across), float(columns)) if down < across else (float(rows), columns * (across / down))
     scale = size / max(tall, wide)

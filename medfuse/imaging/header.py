@@ -39,7 +39,8 @@ _MEANINGS = {
 class Header:
     """The image's form, the rules to its greys, and what the receipt tells.
 
-    Attributes are DICOM's of the same name; `spacing` is in millimetres between rows and between columns.
+    Attributes are DICOM's of the same name; `spacing` is in millimetres between rows and between columns,
+    `aspect` the height of a pixel over its width where no spacing is stated.
     """
 
     rows: int
@@ -55,6 +56,7 @@ class Header:
     modality: str | None
     view: str | None
     spacing: tuple[float, float] | None
+    aspect: float
     rules: GreyRules
 
 
@@ -98,6 +100,7 @@ def read_header(dataset: Any, *, pixel_keyword: str, warnings: list[str]) -> Hea
         warnings.append("lateral view")
     if code_of(dataset, "BurnedInAnnotation") == "YES":
         warnings.append("text is burned into the image and may name the patient")
+    spacing = spacing_of(dataset, warnings)
     return Header(
         rows=rows,
         columns=columns,
@@ -111,7 +114,8 @@ def read_header(dataset: Any, *, pixel_keyword: str, warnings: list[str]) -> Hea
         planar=whole.get("PlanarConfiguration", 0, say=samples > 1) & 1,
         modality=code_of(dataset, "Modality"),
         view=view,
-        spacing=spacing_of(dataset, warnings),
+        spacing=spacing,
+        aspect=1.0 if spacing else _aspect(dataset, warnings),
         rules=_rules(dataset, photometric=photometric, bits=stored, signed=signed, floats=bool(floats), warn=warnings),
     )
 
@@ -158,7 +162,7 @@ def _view(dataset: Any) -> str | None:
 
 def spacing_of(dataset: Any, warnings: list[str]) -> tuple[float, float] | None:
     """Read Pixel Spacing, else Imager Pixel Spacing (at the detector, so not corrected for magnification)."""
-    for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
+    for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
         numbers = numbers_of(dataset, keyword)
         if len(numbers) == 2 and all(0 < number < math.inf for number in numbers):
             if not 0.99 < numbers[0] / numbers[1] < 1.01:
@@ -166,10 +170,17 @@ def spacing_of(dataset: Any, warnings: list[str]) -> tuple[float, float] | None:
             return numbers[0], numbers[1]
         if numbers:
             warnings.append(f"{keyword} makes no sense and was ignored")
-    aspect = numbers_of(dataset, "PixelAspectRatio")
-    if len(aspect) == 2 and aspect[0] != aspect[1]:
-        warnings.append("pixels are not square and no spacing is stated; proportions are not made up for")
     return None
+
+
+def _aspect(dataset: Any, warnings: list[str]) -> float:
+    """Height of a pixel over its width (Pixel Aspect Ratio), which is stated where no spacing is."""
+    aspect = numbers_of(dataset, "PixelAspectRatio")
+    if len(aspect) != 2 or not all(0 < side < math.inf for side in aspect) or not 0.01 < aspect[0] / aspect[1] < 100:
+        return 1.0
+    if not 0.99 < aspect[0] / aspect[1] < 1.01:
+        warnings.append("pixels are not square; fitting to a network makes up for it")
+    return aspect[0] / aspect[1]
 
 
 def _rules(dataset: Any, *, photometric: str, bits: int, signed: bool, floats: bool, warn: list[str]) -> GreyRules:

@@ -57,7 +57,7 @@ def voxels_of(data: bytes, warnings: list[str]) -> tuple[Float32[ndarray, "x y z
         chosen = (slice(None),) * min(3, len(shape)) + (0,) * max(0, len(shape) - 3)
         if any(side > 1 for side in shape[3:]):
             warnings.append("it has several volumes (time or direction); the first was taken")
-        voxels = np.asarray(image.dataobj[chosen], dtype=np.float32)
+        voxels = np.array(image.dataobj[chosen], dtype=np.float32)
         affine = np.asarray(image.affine, dtype=np.float64)
     voxels = voxels.reshape(voxels.shape + (1,) * (3 - voxels.ndim))
     sides = np.linalg.norm(affine[:3, :3], axis=0)

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 SLICES = 8  # of a volume, that a network for single images is given
 
 
-def read_scan(path: str | Path, *, series: str = "largest", slices: int = SLICES) -> Scan:
+def read_scan(
+    path: str | Path, *, series: str = "largest", slices: int = SLICES, presentation: str | Path | None = None
+) -> Scan:
     """Read one image, or one volume as evenly spaced slices.
 
     A single image is a DICOM, PNG, JPEG or TIFF file. A volume is a folder, zip archive or DICOMDIR with the slices of
@@ -33,6 +35,7 @@ def read_scan(path: str | Path, *, series: str = "largest", slices: int = SLICES
         path: The file or folder; its content decides what it is, not its ending.
         series: Which of several series in a folder: `largest`, `first`, or `description:` with a pattern.
         slices: How many slices of a volume become pixels, each from the middle of an equal share; all if it has fewer.
+        presentation: A DICOM presentation state whose greys take the place of those in a single image's file.
 
     Returns:
         The scan with `pixels` [rows, columns], of a volume [slices, rows, columns], float32 in 0…1 (1 is white: denser
@@ -44,7 +47,8 @@ def read_scan(path: str | Path, *, series: str = "largest", slices: int = SLICES
     """
     path = Path(path)
     try:
-        pixels, spacing, receipt = _read(path, series, max(1, slices))
+        state = None if presentation is None else bytes_of(Path(presentation))
+        pixels, spacing, receipt = _read(path, series, max(1, slices), state)
     except UnreadableError as refusal:
         raise ScanError(refusal_line(path, refusal)) from refusal
     return Scan(path=path, pixels=pixels, spacing=spacing, receipt=receipt)
@@ -56,19 +60,23 @@ def refusal_line(path: Path, refusal: UnreadableError) -> str:
     return f"{name}: {refusal}"
 
 
-def _read(path: Path, series: str, slices: int) -> Scanned:
+def _read(path: Path, series: str, slices: int, state: bytes | None) -> Scanned:
     # Each reader imports its library only when such a file comes: pydicom alone takes half a second.
-    if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises on a name that is too long
+    folder = os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises on a name that is too long
+    data = b"" if folder else bytes_of(path)
+    kind = None if folder else kind_of(data)
+    if state is not None and kind != "DICOM":
+        reason = "a presentation state can be given with one DICOM image only"
+        raise UnreadableError(reason)
+    if kind is None:
         from medfuse.imaging.scanned import read_series
 
         return read_series(sources_of(path), sha256=digest(path), rule=series, slices=slices)
-    data = bytes_of(path)
     sha256 = hashlib.sha256(data).hexdigest()
-    kind = kind_of(data)
     if kind == "DICOM":
         from medfuse.imaging.scanned import read_dicom
 
-        return read_dicom(data, path=path, sha256=sha256, rule=series, slices=slices)
+        return read_dicom(data, path=path, sha256=sha256, rule=series, slices=slices, state=state)
     if kind == "zip":
         from medfuse.imaging.scanned import read_series
 

@@ -14,6 +14,7 @@ from medfuse.imaging.frames import planes_of
 from medfuse.imaging.geometry import Plane, evenly, ordered
 from medfuse.imaging.grey import luminance, render, warn_if_constant
 from medfuse.imaging.header import frames_of
+from medfuse.imaging.presentation import apply_state
 from medfuse.imaging.series import choose, find_series, slices_of
 from medfuse.imaging.sources import Source, is_directory, listed_by
 from medfuse.imaging.stack import stacked
@@ -22,7 +23,7 @@ from medfuse.imaging.stack import stacked
 Scanned: TypeAlias = tuple[ndarray, tuple[float, float] | None, ScanReceipt]
 
 
-def read_dicom(data: bytes, *, path: Path, sha256: str, rule: str, slices: int) -> Scanned:
+def read_dicom(data: bytes, *, path: Path, sha256: str, rule: str, slices: int, state: bytes | None = None) -> Scanned:
     """Read one DICOM file: an image, several frames, or a DICOMDIR that names others.
 
     Args:
@@ -31,14 +32,17 @@ def read_dicom(data: bytes, *, path: Path, sha256: str, rule: str, slices: int) 
         sha256: Its digest, for the receipt.
         rule: Which of several series that a DICOMDIR names.
         slices: How many frames become pixels.
+        state: A presentation state's file, for a single image.
 
     Raises:
         UnreadableError: If it is not readable, with the reason and what to do.
     """
     parsed = parse(data)
+    warnings: list[str] = []
+    if state is not None:
+        apply_state(parsed.dataset, parse(state).dataset, warnings)
     if is_directory(parsed.dataset):
         return read_series(listed_by(parsed.dataset, path), sha256=sha256, rule=rule, slices=slices)
-    warnings: list[str] = []
     if frames_of(parsed.dataset) > 1:
         planes = ordered(planes_of(parsed.dataset, 0), warnings)
         return _slices(lambda _: data, planes, warnings, sha256=sha256, series=None, slices=slices)
@@ -115,6 +119,7 @@ def receipt_of(
         view=header.view,
         rescale=header.rules.rescale,
         voi=voi,
+        aspect=header.aspect,
         frames=frames,
         shown=shown,
         series=series,
