@@ -18,6 +18,7 @@ from medfuse.importers.covid_chestxray import COVID_CHESTXRAY
 from medfuse.importers.image_folder import IMAGE_FOLDER
 from medfuse.importers.importer import Importer
 from medfuse.importers.new_folder import NewFolder
+from medfuse.importers.openi import OPENI
 from medfuse.importers.table import TABLE
 
 __all__ = ["IMPORTERS", "Importer", "import_cohort"]
@@ -25,6 +26,7 @@ __all__ = ["IMPORTERS", "Importer", "import_cohort"]
 IMPORTERS: dict[str, Importer] = {
     "covid-chestxray": COVID_CHESTXRAY,
     "image-folder": IMAGE_FOLDER,
+    "openi": OPENI,
     "table": TABLE,
 }
 

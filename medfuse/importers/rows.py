@@ -10,6 +10,8 @@ from pathlib import Path
 
 from medfuse.errors import CohortError
 
+TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
+
 
 def read_rows(path: Path) -> list[dict[str, str]]:
     """The rows of a CSV or TSV file as text; the separator is told by the first line.

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from medfuse.case import Note
 from medfuse.errors import NoteError
+from medfuse.notes.front_matter import split_front_matter
 from medfuse.notes.sections import find_sections
 
 MOST_BYTES = 4 << 20  # a longer document is no clinical note
@@ -82,11 +83,12 @@ def note_from_text(text: str) -> Note:
 
 def _note(text: str, *, path: Path | None, sha256: str, warnings: tuple[str, ...]) -> Note:
     text, removed = _CONTROL.subn("", _NEWLINES.sub("\n", text))
+    text, kind, time = split_front_matter(text)
     if removed:
         warnings = (*warnings, "control characters were removed")
     if not text.strip():
-        return Note(path, text="", sha256=sha256, warnings=(*warnings, EMPTY))
-    return Note(path, text=text, sections=find_sections(text), sha256=sha256, warnings=warnings)
+        return Note(path, text="", kind=kind, time=time, sha256=sha256, warnings=(*warnings, EMPTY))
+    return Note(path, text=text, sections=find_sections(text), kind=kind, time=time, sha256=sha256, warnings=warnings)
 
 
 def _decode(content: bytes, path: Path) -> tuple[str, tuple[str, ...]]:
