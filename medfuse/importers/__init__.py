@@ -17,6 +17,7 @@ from medfuse.errors import CohortError
 from medfuse.importers.covid_chestxray import COVID_CHESTXRAY
 from medfuse.importers.image_folder import IMAGE_FOLDER
 from medfuse.importers.importer import Importer
+from medfuse.importers.mimic_cxr import MIMIC_CXR
 from medfuse.importers.new_folder import NewFolder
 from medfuse.importers.openi import OPENI
 from medfuse.importers.table import TABLE
@@ -26,6 +27,7 @@ __all__ = ["IMPORTERS", "Importer", "import_cohort"]
 IMPORTERS: dict[str, Importer] = {
     "covid-chestxray": COVID_CHESTXRAY,
     "image-folder": IMAGE_FOLDER,
+    "mimic-cxr": MIMIC_CXR,
     "openi": OPENI,
     "table": TABLE,
 }

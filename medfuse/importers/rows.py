@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
-from collections.abc import Iterable, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -45,6 +47,26 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         message = f"{path}: a table without rows"
         raise CohortError(message)
     return rows
+
+
+def stream_rows(path: Path, needed: Sequence[str]) -> Iterator[dict[str, str]]:
+    """The `needed` columns of a large CSV table in UTF-8, row by row, from the file itself or its gzip archive.
+
+    Raises:
+        CohortError: If there is no such table, it is damaged, or lacks a column.
+    """
+    try:
+        with path.open("rb") as stream:
+            packed = stream.read(2) == b"\x1f\x8b"
+        with gzip.open(path, "rt", encoding="utf-8-sig") if packed else path.open(encoding="utf-8-sig") as text:
+            reader = csv.DictReader(text)
+            require_columns(path, needed, list(reader.fieldnames or ()))
+            for row in reader:
+                yield {column: (row[column] or "").strip() for column in needed}
+    except (OSError, EOFError, zlib.error, csv.Error, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "damaged, or not a CSV table in UTF-8"
+        message = f"{path}: the table cannot be read ({reason}); fetch it again"
+        raise CohortError(message) from error
 
 
 def require_columns(path: Path, needed: Iterable[str], columns: Sequence[str]) -> None:

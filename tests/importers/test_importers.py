@@ -88,7 +88,7 @@ def test_no_source(tmp_path):
 
 
 def test_every_importer_says_what_it_reads():
-    assert set(IMPORTERS) == {"covid-chestxray", "image-folder", "openi", "table"}
+    assert set(IMPORTERS) == {"covid-chestxray", "image-folder", "mimic-cxr", "openi", "table"}
     assert all(importer.summary and importer.tasks for importer in IMPORTERS.values())
 
 
