@@ -63,12 +63,12 @@ def test_folders_of_splits(source, tmp_path):
 
 
 def test_damaged_notes_and_links_that_lead_out_are_left_out(source, tmp_path):
-    (source / "cat" / "2.txt").write_bytes(b"%PDF")
+    (source / "cat" / "2.txt").write_bytes(b"%PDF-")
     (tmp_path / "secret.png").write_bytes(b"secret")
     (source / "cat" / "out.png").symlink_to(tmp_path / "secret.png")
     cohort = import_cohort("image-folder", source, tmp_path / "out")
     assert "'cat/out.png' lies outside source; left out" in cohort.problems
-    assert any("note 'cat/2.txt'" in problem and "a PDF" in problem for problem in cohort.problems)
+    assert any("note 'cat/2.txt'" in problem and "damaged PDF" in problem for problem in cohort.problems)
     assert len(cohort.cases) == 5
 
 
