@@ -101,6 +101,8 @@ class Note:
         path: The file; None if the text was given directly.
         text: The whole text; None before reading.
         sections: Stretches of the text in order; together they cover it but for headers.
+        kind: What document it is, in small letters (`radiology report`, `discharge summary`, …); "" if not stated.
+        time: When it was written, ISO 8601; None if not stated.
         sha256: Digest of the file's bytes, hexadecimal; empty before reading.
         warnings: What was odd or assumed, one line each.
     """
@@ -108,6 +110,8 @@ class Note:
     path: Path | None = None
     text: str | None = field(default=None, repr=False)
     sections: tuple[Section, ...] = ()
+    kind: str = ""
+    time: str | None = None
     sha256: str = ""
     warnings: tuple[str, ...] = ()
 

@@ -71,8 +71,10 @@ class TextConfig(_Strict):
         "ASSESSMENT",
         "PLAN",
         "HOSPITAL COURSE",
+        "DISCHARGE SUMMARY",
     )
-    """Sections written after the image was read, which contain the diagnosis; allow them for report classification."""
+    """Sections, or kinds of notes, written after the image was read, which contain the diagnosis; allow them for report
+    classification."""
     vocabulary: Annotated[int, Field(ge=16)] = 4000
     """Largest vocabulary of the RNN, learned from the training split."""
 

@@ -15,16 +15,22 @@ from pathlib import Path
 from medfuse.cohort import Cohort
 from medfuse.errors import CohortError
 from medfuse.importers.covid_chestxray import COVID_CHESTXRAY
+from medfuse.importers.dicom_folder import DICOM_FOLDER
 from medfuse.importers.image_folder import IMAGE_FOLDER
 from medfuse.importers.importer import Importer
+from medfuse.importers.mimic_cxr import MIMIC_CXR
 from medfuse.importers.new_folder import NewFolder
+from medfuse.importers.openi import OPENI
 from medfuse.importers.table import TABLE
 
 __all__ = ["IMPORTERS", "Importer", "import_cohort"]
 
 IMPORTERS: dict[str, Importer] = {
     "covid-chestxray": COVID_CHESTXRAY,
+    "dicom-folder": DICOM_FOLDER,
     "image-folder": IMAGE_FOLDER,
+    "mimic-cxr": MIMIC_CXR,
+    "openi": OPENI,
     "table": TABLE,
 }
 

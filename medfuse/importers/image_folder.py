@@ -1,47 +1,45 @@
-"""A folder of folders: `SOURCE/<label>/<images>`, each folder's name the label of its images."""
+"""A folder of images, `SOURCE/<label>/<images>`, each folder's name the label; or with a `metadata.csv`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from medfuse.case import Case, Note, Split
-from medfuse.cohort import Cohort, Task
+from medfuse.cohort import Cohort
 from medfuse.errors import CohortError, NoteError
+from medfuse.importers.columns import OPTIONS
+from medfuse.importers.image_metadata import cohort_of_metadata, metadata_of
 from medfuse.importers.importer import Importer
 from medfuse.importers.linking import digest_of, linked_patients
 from medfuse.importers.new_folder import NewFolder, file_inside, safe_name
 from medfuse.importers.rows import read_rows, require_columns
+from medfuse.importers.splits import SPLIT_NAMES, fill_splits
 from medfuse.notes import read_note
 
 SUFFIXES = frozenset({".dcm", ".dicom", ".png", ".jpg", ".jpeg", ".tif", ".tiff"})
 PATIENTS = "patients.csv"
-SPLIT_FOLDERS: Mapping[str, Split] = {
-    "train": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "calibration": "calibration",
-    "test": "test",
-}
 
 
 def read_image_folder(
     source: Path,
     folder: NewFolder,
     *,
-    task: Task = "multiclass",
+    task: str,
     progress: Callable[[int], None] | None = None,
     patients: str = "",
+    redact: str = "",
+    **options: str,
 ) -> Cohort:
     """Fill the folder and give the cohort: one case an image, its note a `.txt` file of the same stem beside it.
 
     An image's patient is its stem, so that `a/17.png` and `b/17.png` stay in one split, unless a table names it.
-    `train`, `val`, `test` and the like right under the source are splits, with the labels' folders inside.
+    `train`, `val`, `test` and the like right under the source are splits, with the labels' folders inside; a patient's
+    stem then holds within the split. With `metadata.csv` or `metadata.jsonl` the rows of these are the cases instead.
 
     Raises:
-        CohortError: If the source has no labels' folders, or the new folder lies inside it.
+        CohortError: If the source has neither labels' folders nor metadata, or the new folder lies inside it.
     """
     if not source.is_dir():
         message = f"{source}: not a folder; image-folder reads SOURCE/<label>/<images>"
@@ -49,6 +47,19 @@ def read_image_folder(
     if folder.out.resolve().is_relative_to(source.resolve()):
         message = f"{folder.out}: lies inside the source and would be taken for a label next time; name another place"
         raise CohortError(message)
+    if metadata := metadata_of(_roots(source)):
+        return cohort_of_metadata(
+            metadata, options, source=source, folder=folder, task=task, redact=redact, progress=progress
+        )
+    if redact or options or task != "multiclass":
+        message = f"{source}: no metadata.csv or metadata.jsonl; tasks and options for columns need one"
+        raise CohortError(message)
+    return _read_label_folders(source, folder, patients=patients, progress=progress)
+
+
+def _read_label_folders(
+    source: Path, folder: NewFolder, *, patients: str, progress: Callable[[int], None] | None
+) -> Cohort:
     problems: list[str] = []
     images = _images(source, problems)
     labels = sorted({label for _, label, _ in images})
@@ -56,7 +67,10 @@ def read_image_folder(
         message = f"{source}: images of two labels or more are needed, in SOURCE/<label>/; found {labels or 'none'}"
         raise CohortError(message)
     names = _patients(source, patients, problems)
-    owners = [names.get(path.relative_to(source).as_posix(), path.stem) for path, _, _ in images]
+    owners = [
+        names.get(path.relative_to(source).as_posix(), f"{split}_{path.stem}" if split else path.stem)
+        for path, _, split in images
+    ]
     linked = linked_patients((owner, digest_of(path)) for owner, (path, _, _) in zip(owners, images, strict=True))
     if shared := len(set(owners)) - len(set(linked.values())):
         problems.append(f"{shared} patients share a file with another; such patients are taken as one")
@@ -79,32 +93,29 @@ def read_image_folder(
     return Cohort(
         folder=folder.path,
         name=safe_name(source.resolve().name),
-        task=task,
+        task="multiclass",
         labels=tuple(labels),
-        cases=_with_unique_ids(cases),
+        cases=fill_splits(_with_unique_ids(cases)),
         problems=tuple(problems),
     )
 
 
 IMAGE_FOLDER = Importer(
     read=read_image_folder,
-    summary="a folder of images a label, SOURCE/<label>/<images>, each with a .txt note beside it if there is one",
-    tasks=("multiclass",),
+    summary="a folder of images a label, SOURCE/<label>/<images>, with .txt notes beside them; or with metadata.csv",
+    tasks=("multiclass", "multilabel"),
     default_task="multiclass",
     options={
         "patients": f"a table inside SOURCE with the columns file and patient_id; {PATIENTS} if it is there",
+        **{name: f"in metadata: {meaning}" for name, meaning in OPTIONS.items() if name not in ("image", "split")},
     },
 )
 
 
 def _images(source: Path, problems: list[str]) -> list[tuple[Path, str, Split | None]]:
     """Path, label and split of each image, in the order of the names."""
-    tops = _folders(source)
-    roots: list[tuple[Path, Split | None]] = [(source, None)]
-    if tops and all(top.name.lower() in SPLIT_FOLDERS for top in tops):
-        roots = [(top, SPLIT_FOLDERS[top.name.lower()]) for top in tops]
     images: list[tuple[Path, str, Split | None]] = []
-    for root, split in roots:
+    for root, split in _roots(source):
         for label in _folders(root):
             for path in sorted(label.rglob("*")):
                 if path.is_dir() or path.suffix.lower() == ".txt" or path.name.startswith("."):
@@ -118,6 +129,14 @@ def _images(source: Path, problems: list[str]) -> list[tuple[Path, str, Split | 
                 else:
                     images.append((path, label.name, split))
     return images
+
+
+def _roots(source: Path) -> list[tuple[Path, Split | None]]:
+    """The folders that hold the labels' folders, with the split of each: the source itself, or one a split."""
+    tops = _folders(source)
+    if tops and all(top.name.lower() in SPLIT_NAMES for top in tops):
+        return [(top, SPLIT_NAMES[top.name.lower()]) for top in tops]
+    return [(source, None)]
 
 
 def _folders(root: Path) -> list[Path]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
 from medfuse.case import Note, Scan
 from medfuse.errors import CohortError
+from medfuse.notes import front_matter
 
 _OURS = frozenset({"scans", "notes", "cohort.yaml", "cohort.yaml.partial", "cases.csv", "cases.csv.partial"})
 
@@ -56,27 +58,30 @@ class NewFolder:
             self.out.rmdir()
         os.replace(self.path, self.out)
 
-    def scan(self, source: Path, name: str) -> Scan:
+    def scan(self, source: Path | Sequence[Path], name: str) -> Scan:
         """Put a file into the folder, as a hard link where that works, and give the scan.
 
         Args:
-            source: The file.
+            source: The file; or several, in order, which become a folder of their own: a series.
             name: What to call it, without suffix; made safe and unique.
         """
-        suffix = re.sub(r"[^a-z0-9.]", "", source.suffix.lower())
-        relative = self._free("scans", name, suffix)
-        source = source.resolve()  # of a symbolic link, what it points to
-        try:
-            os.link(source, self.path / relative)
-        except OSError:  # another file system, or one without links
-            shutil.copyfile(source, self.path / relative)
+        files = [source] if isinstance(source, Path) else source
+        if len(files) == 1:
+            relative = self._free("scans", name, _suffix(files[0]))
+            _link(files[0], self.path / relative)
+            return Scan(relative)
+        relative = self._free("scans", name, "")
+        (self.path / relative).mkdir()
+        for number, file in enumerate(files, start=1):
+            _link(file, self.path / relative / f"{number:04}{_suffix(file)}")
         return Scan(relative)
 
-    def note(self, text: str, name: str) -> Note:
-        """Write a text file and give the note."""
+    def note(self, text: str, name: str, *, kind: str = "", time: str | None = None) -> Note:
+        """Write a text file, with its kind and time on top where they are known, and give the note."""
         relative = self._free("notes", name, ".txt")
-        (self.path / relative).write_text(text.strip() + "\n", encoding="utf-8", newline="\n")
-        return Note(relative)
+        content = front_matter(kind=kind, time=time) + text.strip() + "\n"
+        (self.path / relative).write_text(content, encoding="utf-8", newline="\n")
+        return Note(relative, kind=kind, time=time)
 
     def _free(self, room: str, name: str, suffix: str) -> Path:
         stem = safe_name(name)
@@ -86,6 +91,18 @@ class NewFolder:
             stem = f"{safe_name(name)}-{number}"
         self._names.add(f"{room}/{stem}{suffix}".casefold())
         return Path(room) / f"{stem}{suffix}"
+
+
+def _suffix(path: Path) -> str:
+    return re.sub(r"[^a-z0-9.]", "", path.suffix.lower())
+
+
+def _link(source: Path, target: Path) -> None:
+    source = source.resolve()  # of a symbolic link, what it points to
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, or one without links
+        shutil.copyfile(source, target)
 
 
 def safe_name(name: str) -> str:

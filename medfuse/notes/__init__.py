@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from medfuse.notes.front_matter import front_matter
 from medfuse.notes.read import note_from_text, read_note
 from medfuse.notes.redaction import Redaction
 from medfuse.notes.sections import OUTCOME_SECTIONS, find_sections, select
 
-__all__ = ["OUTCOME_SECTIONS", "Redaction", "find_sections", "note_from_text", "read_note", "select"]
+__all__ = [
+    "OUTCOME_SECTIONS",
+    "Redaction",
+    "find_sections",
+    "front_matter",
+    "note_from_text",
+    "read_note",
+    "select",
+]

@@ -1,73 +1,102 @@
-"""One file to a note."""
+"""One file to a note: text, RTF, HTML, PDF, FHIR JSON or a DICOM structured report, told apart by content."""
 
 from __future__ import annotations
 
-import codecs
 import hashlib
 import re
 from pathlib import Path
 
 from medfuse.case import Note
 from medfuse.errors import NoteError
+from medfuse.imaging.boundary import UnreadableError
+from medfuse.notes.content import kind_of
+from medfuse.notes.document import Document
+from medfuse.notes.front_matter import split_front_matter
+from medfuse.notes.html import read_html
+from medfuse.notes.plain_text import decode
 from medfuse.notes.sections import find_sections
 
-MOST_BYTES = 4 << 20  # a longer document is no clinical note
-MOST_CONTROL = 0.02  # share of control characters above which a file is not text
+MOST_BYTES = 4 << 20  # of a text; a longer one is no clinical note
+MOST_PACKED = 32 << 20  # of a format that holds pictures too
 EMPTY = "the note is empty"
 
 _NEWLINES = re.compile(r"\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\ufeff\ud800-\udfff]")
-_CONTROL_BYTES = bytes(code for code in range(32) if code not in b"\t\n\v\f\r")
-_MARKS = (  # UTF-32 before UTF-16, whose mark it begins with
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-_OTHER_FORMATS = {
-    b"%PDF": "a PDF",
-    b"PK\x03\x04": "an office document or archive",
-    b"\xd0\xcf\x11\xe0": "an office document",
-    b"{\\rtf": "an RTF document",
-    b"\x89PNG": "a picture",
-    b"\xff\xd8\xff": "a picture",
-    b"GIF8": "a picture",
-    b"II*\x00": "a picture",
-    b"MM\x00*": "a picture",
-    b"\x1f\x8b": "a compressed file",
-}
-_HTML = re.compile(rb"\s*<(?:!doctype\s+html|html)\b", re.IGNORECASE)
 
 
 def read_note(path: str | Path) -> Note:
-    """Read a text file: UTF-8, UTF-16 with its mark, or else Windows-1252/Latin-1 (said in the note's warnings).
+    """Read one document; its content decides what it is, not its ending.
+
+    Text is UTF-8, UTF-16 with its mark, or else Windows-1252/Latin-1 (said in the note's warnings); RTF, HTML, PDF,
+    FHIR JSON (DocumentReference, DiagnosticReport) and DICOM (structured reports, encapsulated PDF) become text. `kind`
+    and `time` are as the document states them, a text by lines on top (docs/notes.md).
 
     Line ends become newlines and control characters are removed. A file without any text gives a note with the text ""
     and the warning "the note is empty"; for a model it is as if there were none.
 
     Raises:
-        NoteError: If there is no such file, or it is no text or larger than 4 MiB; the message says what to do.
+        NoteError: If there is no such file, it is none of these, it is damaged, or it is larger than 4 MiB (text) or 32
+            MiB (PDF, RTF, FHIR and DICOM); the message is one line, says what to do, and quotes nothing of the note.
     """
     path = Path(path)
+    name = " ".join(
+        "".join(c if c.isprintable() else " " for c in path.name).split()
+    )  # one line, whatever it is called
+    try:
+        content = _bytes_of(path)
+        document = _document(content)
+    except UnreadableError as refusal:
+        message = f"{name}: {refusal}"
+        raise NoteError(message) from refusal
+    return _note(document, path=path, sha256=hashlib.sha256(content).hexdigest())
+
+
+def _bytes_of(path: Path) -> bytes:
     try:
         if path.is_dir():
-            message = f"{path.name}: a folder, not a file; name one file for each note"
-            raise NoteError(message)
+            reason = "a folder, not a file; name one file for each note"
+            raise UnreadableError(reason)
         if path.exists() and not path.is_file():
-            message = f"{path.name}: not a regular file; name a plain-text file"
-            raise NoteError(message)
+            reason = "not a regular file; name a file with the note"
+            raise UnreadableError(reason)
         with path.open("rb") as stream:
-            content = stream.read(MOST_BYTES + 1)
+            content = stream.read(MOST_PACKED + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        reason = getattr(error, "strerror", None) or type(error).__name__
-        message = f"{path.name}: the note cannot be read ({reason}); check the path and its permissions"
-        raise NoteError(message) from error
-    if len(content) > MOST_BYTES:
-        message = f"{path.name}: larger than {MOST_BYTES >> 20} MiB, which is no clinical note; give the text alone"
-        raise NoteError(message)
-    text, warnings = _decode(content, path)
-    return _note(text, path=path, sha256=hashlib.sha256(content).hexdigest(), warnings=warnings)
+        why = getattr(error, "strerror", None) or type(error).__name__
+        reason = f"the note cannot be read ({why}); check the path and its permissions"
+        raise UnreadableError(reason) from error
+    return content
+
+
+def _document(content: bytes, *, media_type: str = "", inside: bool = False) -> Document:
+    """The document; `inside` another one, FHIR and DICOM are not looked into again."""
+    kind = kind_of(content)
+    most = MOST_BYTES if kind in ("text", "HTML") else MOST_PACKED
+    if len(content) > most:
+        reason = f"larger than {most >> 20} MiB, which is no clinical note; give the text alone"
+        raise UnreadableError(reason)
+    charset = re.search(r"charset=\"?([\w-]{1,40})", media_type, re.IGNORECASE)
+    # Each reader imports its library only when such a file comes.
+    if kind == "HTML":
+        return read_html(content, charset=charset[1] if charset else "")
+    if kind == "RTF":
+        from medfuse.notes.rtf import read_rtf
+
+        return read_rtf(content)
+    if kind == "PDF":
+        from medfuse.notes.pdf import read_pdf
+
+        return read_pdf(content)
+    if kind == "FHIR" and not inside:
+        from medfuse.notes.fhir import read_fhir
+
+        return read_fhir(content, attached=lambda data, kind: _document(data, media_type=kind, inside=True))
+    if kind == "DICOM" and not inside:
+        from medfuse.notes.structured_report import read_dicom_document
+
+        return read_dicom_document(content)
+    text, warnings = decode(content, charset=charset[1] if charset else "")
+    return Document(text, warnings=warnings)
 
 
 def note_from_text(text: str) -> Note:
@@ -77,46 +106,16 @@ def note_from_text(text: str) -> Note:
         >>> [section.name for section in note_from_text("INDICATION: cough.").sections]
         ['INDICATION']
     """
-    return _note(text, path=None, sha256=hashlib.sha256(text.encode("utf-8", "replace")).hexdigest(), warnings=())
+    return _note(Document(text), path=None, sha256=hashlib.sha256(text.encode("utf-8", "replace")).hexdigest())
 
 
-def _note(text: str, *, path: Path | None, sha256: str, warnings: tuple[str, ...]) -> Note:
-    text, removed = _CONTROL.subn("", _NEWLINES.sub("\n", text))
-    if removed:
-        warnings = (*warnings, "control characters were removed")
+def _note(document: Document, *, path: Path | None, sha256: str) -> Note:
+    text, removed = _CONTROL.subn("", _NEWLINES.sub("\n", document.text))
+    text, kind, time = split_front_matter(text)
+    kind, time = document.kind or kind, document.time or time
+    warnings = (*document.warnings, "control characters were removed") if removed else document.warnings
     if not text.strip():
-        return Note(path, text="", sha256=sha256, warnings=(*warnings, EMPTY))
-    return Note(path, text=text, sections=find_sections(text), sha256=sha256, warnings=warnings)
-
-
-def _decode(content: bytes, path: Path) -> tuple[str, tuple[str, ...]]:
-    """The text, and what had to be assumed."""
-    for mark, encoding in _MARKS:
-        if content.startswith(mark):
-            try:
-                return content.decode(encoding), ()
-            except UnicodeDecodeError:
-                return content.decode(encoding, "replace"), ("characters that could not be decoded were replaced",)
-    if (kind := _other_format(content)) is not None:
-        message = f"{path.name}: {kind}, not plain text; save the note as a .txt file in UTF-8"
-        raise NoteError(message)
-    try:
-        return content.decode("utf-8"), ()
-    except UnicodeDecodeError:
-        pass
-    try:
-        return content.decode("cp1252"), ("not UTF-8; read as Windows-1252",)
-    except UnicodeDecodeError:  # five bytes have no meaning in Windows-1252
-        return content.decode("latin-1"), ("not UTF-8; read as Latin-1",)
-
-
-def _other_format(content: bytes) -> str | None:
-    if content[128:132] == b"DICM":  # DICOM PS3.10 section 7.1
-        return "a DICOM file"
-    for start, kind in _OTHER_FORMATS.items():
-        if content.startswith(start):
-            return kind
-    if _HTML.match(content[:200]):
-        return "an HTML page"
-    control = len(content) - len(content.translate(None, _CONTROL_BYTES))
-    return "a binary file" if control > MOST_CONTROL * len(content) + 1 else None
+        return Note(path, text="", kind=kind, time=time, sha256=sha256, warnings=(*warnings, EMPTY))
+    return Note(
+        path, text=text, sections=find_sections(text, kind=kind), kind=kind, time=time, sha256=sha256, warnings=warnings
+    )

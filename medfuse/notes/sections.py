@@ -66,7 +66,7 @@ HEADERS: dict[str, tuple[str, ...]] = {
 # Sections written once the image was read or the answer known: off by default as a model's input.
 OUTCOME_SECTIONS = (
     "FINDINGS", "IMPRESSION", "CONCLUSION", "RECOMMENDATION", "ADDENDUM", "DISCHARGE DIAGNOSIS", "ASSESSMENT", "PLAN",
-    "HOSPITAL COURSE",
+    "HOSPITAL COURSE", "DISCHARGE SUMMARY",
 )  # fmt: skip
 
 _NAMES = {written: name for name, all_written in HEADERS.items() for written in all_written}
@@ -75,8 +75,14 @@ _NAMES = {written: name for name, all_written in HEADERS.items() for written in 
 _TELLING = {
     "IMPRESSION": "IMPRESSION", "FINDINGS": "FINDINGS", "CONCLUSION": "CONCLUSION", "CONCLUSIONS": "CONCLUSION",
     "ADDENDUM": "ADDENDUM", "RECOMMENDATION": "RECOMMENDATION", "RECOMMENDATIONS": "RECOMMENDATION",
-    "ASSESSMENT": "ASSESSMENT",
+    "ASSESSMENT": "ASSESSMENT", "DIAGNOSIS": "ASSESSMENT", "DIAGNOSES": "ASSESSMENT", "OPINION": "IMPRESSION",
+    "INTERPRETATION": "IMPRESSION", "DISCHARGE": "DISCHARGE DIAGNOSIS",
 }  # fmt: skip
+# Sections of one paragraph: what stands behind it without a header of its own is what the reader saw. Reports often
+# go on so after the comparison. INDICATION and the like run on in clinical notes, and end so in reports only.
+_ONE_PARAGRAPH = frozenset({"COMPARISON", "TECHNIQUE"})
+_ONE_PARAGRAPH_OF_REPORT = _ONE_PARAGRAPH | {"EXAMINATION", "INDICATION", "HISTORY"}
+_BLANK_LINE = re.compile(r"\n[ \t]*+\n")
 
 # Every repetition is bounded or possessive (`++`), so that the time is linear in the text.
 _KNOWN = "|".join(re.escape(written).replace(r"\ ", r"[ ]{1,3}") for written in sorted(_NAMES, key=len, reverse=True))
@@ -85,7 +91,7 @@ _AT_LINE_START = re.compile(
     ^[ \t]{{0,60}}+ (?: [#]{{1,4}}+[ ]?+ | [*_>-]{{1,3}}+[ ]?+ )? (?: \d{{1,2}}+[.)][ \t]{{0,4}}+ )? [*_]{{0,2}}+
     (?=[A-Za-z])
     (?: (?P<known> (?i:{_KNOWN}) ) (?: [ ]?\([^()\n]{{0,40}}+\) )? [*_]{{0,2}}+
-            [ \t]{{0,8}}+ (?: :[*_]{{0,2}}+ | [ \t\r]*+$ )
+            [ \t]{{0,8}}+ (?: :[*_]{{0,2}}+ | [ \t\r]*+$ | (?<=[ \t])[-\u2013\u2014](?=[ \t]) )
       | (?P<capitals> [A-Z][A-Z0-9 /&()',-]{{1,60}}+ ) [*_]{{0,2}}+ :[*_]{{0,2}}+
     )
     """,
@@ -94,27 +100,42 @@ _AT_LINE_START = re.compile(
 # Inside a line: behind the end of a sentence beginning with a capital, or all in capitals; always with a colon.
 _INLINE = re.compile(rf"(?<![^\s.;!?)])(?=[A-Z])(?P<known>(?i:{_KNOWN}))[ \t]{{0,4}}:")
 _SENTENCE_END = ".;!?)"
+# In capitals without a colon, at the start of a line or behind a sentence, before text that is not in capitals.
+_BARE = re.compile(
+    r"(?:^[ \t]{0,60}+|(?<=[.;!?)])[ \t\n]{1,4}+)(?P<known>CLINICAL HISTORY|HISTORY|INDICATIONS?|COMPARISONS?|"
+    r"TECHNIQUE|FINDINGS|IMPRESSIONS?|CONCLUSIONS?|RECOMMENDATIONS?|ADDENDUM)[ \t]{1,4}(?=[A-Z]?[a-z]|\d)",
+    re.MULTILINE,
+)
 
 
-def find_sections(text: str) -> tuple[Section, ...]:
+def find_sections(text: str, *, kind: str = "") -> tuple[Section, ...]:
     """The sections of a note in order; together they cover its text but for headers and blank stretches.
 
-    A header is one of `HEADERS` in any case, numbered or not, at the start of a line with a colon or alone on the
-    line; or inside a line, behind a sentence, with a colon; or any words in capitals with a colon at the start of a
-    line, which keep their own name. A header with nothing behind it gives a section without text. The time is linear
-    in the length of the text.
+    A header is one of `HEADERS` in any case, numbered or not, at the start of a line with a colon or a dash, or alone
+    on the line; or inside a line, behind a sentence, with a colon; or one of a report's in capitals before a sentence;
+    or any words in capitals with a colon at the start of a line, which keep their own name. A header with nothing
+    behind it gives a section without text. Of a report, what has no header is FINDINGS, and so is what follows the
+    paragraph of a COMPARISON or TECHNIQUE. The time is linear in the length of the text.
+
+    Args:
+        text: The note.
+        kind: The kind of document; one that is a report (`radiology report`) has findings where no header says so.
 
     Example:
         >>> text = "cough. FINDINGS: clear."
         >>> [(section.name, text[section.start : section.end]) for section in find_sections(text)]
         [('', 'cough.'), ('FINDINGS', 'clear.')]
     """
+    report = "report" in kind
     sections: list[Section] = []
-    name, start = "", 0
-    for header, begin, end in _headers(text):
-        sections.extend(_trimmed(text, name, start, begin))
+    name, start = "FINDINGS" if report else "", 0
+    for header, begin, end in [*_headers(text), ("", len(text), len(text))]:
+        if start == 0 and not text[:begin].strip():
+            name = ""
+        stretch = _trimmed(text, name, start, begin)
+        for section in stretch:
+            sections.extend(_paragraphs(text, section, _ONE_PARAGRAPH_OF_REPORT if report else _ONE_PARAGRAPH))
         name, start = header, end
-    sections.extend(_trimmed(text, name, start, len(text)))
     return tuple(sections)
 
 
@@ -126,10 +147,13 @@ def select(note: Note, *, exclude: Collection[str]) -> str:
 
     Args:
         note: A note that was read.
-        exclude: Names of sections, in any case and any wording of `HEADERS`.
+        exclude: Names of sections, in any case and any wording of `HEADERS`; or kinds of notes, which are left out
+            whole.
     """
     text = note.text or ""
     unwanted = {_name_of(name) for name in exclude}
+    if note.kind.upper() in {name.upper() for name in exclude}:
+        return ""
     kept, last = [], 0
     for section in note.sections:
         if section.name not in unwanted:
@@ -141,7 +165,7 @@ def select(note: Note, *, exclude: Collection[str]) -> str:
 
 def _headers(text: str) -> Iterator[tuple[str, int, int]]:
     """Name, start and end of each header in order."""
-    found = [*_line_headers(text), *_inline_headers(text)]
+    found = [*_line_headers(text), *_inline_headers(text), *_bare_headers(text)]
     last = 0
     for name, begin, end in sorted(found, key=lambda header: header[1:]):
         if begin >= last:
@@ -164,6 +188,11 @@ def _inline_headers(text: str) -> Iterator[tuple[str, int, int]]:
             yield _name_of(match["known"]), match.start(), match.end()
 
 
+def _bare_headers(text: str) -> Iterator[tuple[str, int, int]]:
+    for match in _BARE.finditer(text):
+        yield _name_of(match["known"]), match.start("known"), match.end("known")
+
+
 def _name_of(written: str) -> str:
     """The section's one name for a header as it is written."""
     plain = " ".join(written.lower().split())
@@ -181,3 +210,13 @@ def _trimmed(text: str, name: str, start: int, end: int) -> Iterator[Section]:
         yield Section(name, left, start + len(body.rstrip()))
     elif name:
         yield Section(name, start, start)
+
+
+def _paragraphs(text: str, section: Section, one_paragraph: Collection[str]) -> Iterator[Section]:
+    """The section; or its first paragraph and, as FINDINGS, the rest."""
+    blank = _BLANK_LINE.search(text, section.start, section.end) if section.name in one_paragraph else None
+    if blank is None:
+        yield section
+        return
+    yield from _trimmed(text, section.name, section.start, blank.start())
+    yield from _trimmed(text, "FINDINGS", blank.end(), section.end)

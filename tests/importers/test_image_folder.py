@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from medfuse.errors import CohortError
@@ -61,12 +63,12 @@ def test_folders_of_splits(source, tmp_path):
 
 
 def test_damaged_notes_and_links_that_lead_out_are_left_out(source, tmp_path):
-    (source / "cat" / "2.txt").write_bytes(b"%PDF")
+    (source / "cat" / "2.txt").write_bytes(b"%PDF-")
     (tmp_path / "secret.png").write_bytes(b"secret")
     (source / "cat" / "out.png").symlink_to(tmp_path / "secret.png")
     cohort = import_cohort("image-folder", source, tmp_path / "out")
     assert "'cat/out.png' lies outside source; left out" in cohort.problems
-    assert any("note 'cat/2.txt'" in problem and "a PDF" in problem for problem in cohort.problems)
+    assert any("note 'cat/2.txt'" in problem and "damaged PDF" in problem for problem in cohort.problems)
     assert len(cohort.cases) == 5
 
 
@@ -77,3 +79,82 @@ def test_one_label_or_an_output_inside_is_an_error(source, tmp_path):
         import_cohort("image-folder", source, source / "out")
     with pytest.raises(CohortError, match="is not there"):
         import_cohort("image-folder", source, tmp_path / "out", patients="who.csv")
+
+
+@pytest.fixture
+def hugging_face(tmp_path):
+    """`train` and `test`, pictures numbered anew in each, with metadata as CSV here and as JSON lines there."""
+    source = tmp_path / "products"
+    for split, count in {"train": 12, "test": 2}.items():
+        (source / split).mkdir(parents=True)
+        for number in range(count):
+            (source / split / f"{number:04}.jpg").write_bytes(f"{split}{number}".encode())
+    lines = [f"{n:04}.jpg,shoe number {n},{'fake' if n % 2 else 'real'},{n}.5" for n in range(12)]
+    (source / "train" / "metadata.csv").write_text("\n".join(["file_name,text,label,price", *lines]) + "\n")
+    (source / "test" / "metadata.jsonl").write_text(
+        '{"file_name": "0000.jpg", "text": "a shoe", "label": "real", "price": 3}\n\n'
+        '{"file_name": "0001.jpg", "text": null, "label": "fake"}\n'
+    )
+    return source
+
+
+def test_hugging_face_metadata_are_texts_labels_and_values(hugging_face, tmp_path):
+    cohort = import_cohort("image-folder", hugging_face, tmp_path / "out", tabular="price")
+    assert (cohort.task, cohort.labels, cohort.tabular) == ("multiclass", ("fake", "real"), {"price": "number"})
+    cases = {case.case_id: case for case in cohort.cases}
+    assert len(cases) == 14
+    assert cases["train_2_0000"].notes[0].path.read_text() == "shoe number 0\n"
+    assert cases["train_2_0000"].scans[0].path.read_bytes() == b"train0"
+    assert cases["train_2_0000"].values == {"price": 0.5}
+    assert cases["test_1_0000"].labels == {"fake": 0, "real": 1}
+    assert (cases["test_2_0001"].notes, cases["test_2_0001"].values) == ((), {"price": None})
+    assert [case.split for case in cohort.in_split("test")] == ["test", "test"]
+    assert cohort.problems == ()
+
+
+def test_splits_that_a_source_lacks_are_drawn_from_its_training_patients(hugging_face, tmp_path):
+    cohort = import_cohort("image-folder", hugging_face, tmp_path / "out")
+    counts = Counter(case.split for case in cohort.cases)
+    assert counts["test"] == 2
+    assert min(counts["validation"], counts["calibration"]) >= 1
+    assert counts["train"] >= 6
+    assert {case.split for case in cohort.cases if case.case_id.startswith("test")} == {"test"}
+
+
+def test_metadata_with_labels_folders(tmp_path):
+    source = tmp_path / "source"
+    for name in ("cat/1.png", "dog/1.png"):
+        (source / name).parent.mkdir(parents=True)
+        (source / name).write_bytes(name.encode())
+    (source / "metadata.csv").write_text("file_name,text\ncat/1.png,striped\ndog/1.png,\n../x.png,gone\n")
+    cohort = import_cohort("image-folder", source, tmp_path / "out")
+    assert [case.labels for case in cohort.cases] == [
+        {"cat": 1, "dog": 0},
+        {"cat": 0, "dog": 1},
+        {"cat": None, "dog": None},
+    ]
+    assert [len(case.scans) for case in cohort.cases] == [1, 1, 0]
+    assert cohort.problems == ("metadata.csv row 4: image '../x.png' lies outside source; left out",)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"file_name": "1.png"', "line 1: not a JSON object"),
+        ("[1, 2]", "line 1: not a JSON object"),
+        ("", "metadata without rows"),
+        ('{"name": "1.png"}', "no column 'file_name'"),
+        ('{"file_name": "1.png", "text": "a"}', "which column is the label?"),
+        ("[" * 100_000, "line 1: not a JSON object"),
+    ],
+)
+def test_metadata_that_will_not_do(tmp_path, content, message):
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "metadata.jsonl").write_text(content)
+    with pytest.raises(CohortError, match=message):
+        import_cohort("image-folder", tmp_path / "source", tmp_path / "out")
+
+
+def test_options_for_columns_need_metadata(source, tmp_path):
+    with pytest.raises(CohortError, match=r"no metadata\.csv"):
+        import_cohort("image-folder", source, tmp_path / "out", text="caption")

@@ -88,7 +88,9 @@ def test_no_source(tmp_path):
 
 
 def test_every_importer_says_what_it_reads():
-    assert set(IMPORTERS) == {"covid-chestxray", "image-folder", "table"}
+    assert set(IMPORTERS) == {
+        "covid-chestxray", "dicom-folder", "image-folder", "mimic-cxr", "openi", "table",
+    }  # fmt: skip
     assert all(importer.summary and importer.tasks for importer in IMPORTERS.values())
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 
 import pytest
 from hypothesis import given, settings
@@ -114,6 +115,27 @@ def test_spreadsheet_tables(made, tmp_path):
     (tmp_path / "source" / "x.csv").write_bytes("text;label\ncafé;a\nthé;b\n".encode("cp1252"))
     cohort = import_cohort("table", tmp_path / "source", tmp_path / "out")
     assert cohort.cases[0].notes[0].path.read_text() == "café\n"
+
+
+def test_a_folder_with_a_table_a_split(made, tmp_path):
+    folder = tmp_path / "source"
+    rows = "".join(f"text {n},{'ab'[n % 2]}\n" for n in range(8))
+    (folder / "train.tsv").write_text(f"text,label\n{rows}".replace(",", "\t"))
+    (folder / "test.csv").write_text("text,label\nheld out,a\n")
+    cohort = import_cohort("table", folder, tmp_path / "out")
+    assert cohort.name == "source"
+    assert cohort.cases[0].case_id == "test_row2"
+    assert Counter(case.split for case in cohort.cases) == {"test": 1, "train": 6, "validation": 1, "calibration": 1}
+    (folder / "other.csv").write_text("text,label\n")
+    with pytest.raises(CohortError, match="3 tables in the folder"):
+        import_cohort("table", folder, tmp_path / "again")
+
+
+def test_tables_of_splits_need_the_same_columns(made, tmp_path):
+    (tmp_path / "source" / "train.csv").write_text("words,kind\na,b\nc,d\n")
+    (tmp_path / "source" / "test.csv").write_text("text,label\na,b\n")
+    with pytest.raises(CohortError, match=r"train\.csv: no column 'text'"):
+        import_cohort("table", tmp_path / "source", tmp_path / "out")
 
 
 @pytest.mark.parametrize(

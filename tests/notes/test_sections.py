@@ -78,6 +78,51 @@ def test_variants_of_telling_headers_do_not_slip_through(header, name):
     assert ("pneumonia" in select(note, exclude=OUTCOME_SECTIONS)) == (name not in OUTCOME_SECTIONS)
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("FINDINGS The lungs are clear.\nIMPRESSION Normal", ["FINDINGS", "IMPRESSION"]),
+        ("INDICATION Cough. FINDINGS Clear. IMPRESSION No change", ["INDICATION", "FINDINGS", "IMPRESSION"]),
+        ("Impression - normal heart\nFindings \u2013 clear", ["IMPRESSION", "FINDINGS"]),
+        ("FINDINGS OF THE LAST EXAM", [""]),
+        ("HISTORY\nasthma\n\n2) IMPRESSION\nnormal", ["HISTORY", "IMPRESSION"]),
+        ("DISCHARGE INSTRUCTIONS: rest\nADMISSION DIAGNOSIS: flu", ["DISCHARGE DIAGNOSIS", "ASSESSMENT"]),
+    ],
+)
+def test_headers_without_a_colon(text, found):
+    assert [section.name for section in find_sections(text)] == found
+
+
+def test_what_follows_a_comparison_is_findings_with_a_header_or_without():
+    text = "INDICATION: cough.\n\nCOMPARISON:\n\n None.\n \nThe lungs are clear.\n\nNo effusion.\n\nIMPRESSION: normal"
+    assert named(text) == [
+        ("INDICATION", "cough."),
+        ("COMPARISON", "None."),
+        ("FINDINGS", "The lungs are clear.\n\nNo effusion."),
+        ("IMPRESSION", "normal"),
+    ]
+
+
+def test_a_report_without_headers_is_all_findings():
+    text = "FINAL REPORT\n\nThe lungs are clear.\nINDICATION: cough.\n\nThere is an opacity."
+    assert [section.name for section in find_sections(text)] == ["", "INDICATION"]
+    assert [section.name for section in find_sections(text, kind="radiology report")] == [
+        "FINDINGS",
+        "INDICATION",
+        "FINDINGS",
+    ]
+    note = note_from_text(f"---\nkind: Radiology  Report\n---\n{text}")
+    assert note.kind == "radiology report"
+    assert select(note, exclude=OUTCOME_SECTIONS) == "INDICATION: cough."
+
+
+def test_a_kind_of_note_can_be_left_out_whole():
+    note = note_from_text("---\nkind: discharge summary\ntime: 2020-01-31T10:00\n---\nHISTORY: asthma.")
+    assert (note.text, note.time) == ("HISTORY: asthma.", "2020-01-31T10:00")
+    assert select(note, exclude=OUTCOME_SECTIONS) == ""
+    assert select(note, exclude=["FINDINGS"]) == "HISTORY: asthma."
+
+
 def test_a_header_with_nothing_behind_it_is_kept_empty():
     assert named("HISTORY:\nFINDINGS: clear") == [("HISTORY", ""), ("FINDINGS", "clear")]
 
@@ -107,17 +152,18 @@ pieces = st.lists(
 
 
 @settings(deadline=None, max_examples=60)
-@given(text=pieces)
-def test_sections_are_in_order_and_cover_all_but_headers(text):
+@given(text=pieces, kind=st.sampled_from(["", "radiology report"]))
+def test_sections_are_in_order_and_cover_all_but_headers(text, kind):
     last = 0
-    for section in find_sections(text):
+    for section in find_sections(text, kind=kind):
         assert last <= section.start <= section.end <= len(text)
         body = text[section.start : section.end]
         assert body == body.strip()
         assert section.name or body
         between = text[last : section.start].strip()
         assert len(between) < 150  # no more than a header
-        assert bool(between) == bool(section.name)
+        assert section.name or not between
+        assert between or section.name in ("", "FINDINGS")
         last = section.end
     assert not text[last:].strip()
 
@@ -131,7 +177,26 @@ def test_select_of_all_loses_no_word(text):
 
 @pytest.mark.parametrize(
     "unit",
-    [" ", "\n", "\n ", "A ", "A", ":", "*", "1. ", "history ", "REASON FOR ", ". Findings", "findings (", "A:\n"],
+    [
+        " ",
+        "\n",
+        "\n ",
+        "A ",
+        "A",
+        ":",
+        "*",
+        "1. ",
+        "history ",
+        "REASON FOR ",
+        ". Findings",
+        "findings (",
+        "A:\n",
+        "FINDINGS ",
+        ". FINDINGS a",
+        "COMPARISON:\n\n",
+        "COMPARISON: a\n \n",
+        "findings - ",
+    ],
 )
 def test_time_is_linear_in_the_text(unit):
     text = (unit * (2**18 // len(unit)))[: 2**18]
