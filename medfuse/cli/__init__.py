@@ -13,6 +13,7 @@ from medfuse.cli.demo import demo
 from medfuse.cli.evaluate import evaluate
 from medfuse.cli.import_cohort import import_
 from medfuse.cli.sample_data import sample_data
+from medfuse.cli.split import split
 from medfuse.cli.train import train
 from medfuse.errors import MedfuseError
 
@@ -27,6 +28,7 @@ app = typer.Typer(
 app.command()(demo)
 app.command("sample-data")(sample_data)
 app.command("import")(import_)
+app.command()(split)
 app.command()(train)
 app.command()(evaluate)
 app.command()(classify)
