@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from medfuse.cli.audit import audit
 from medfuse.cli.classify import classify
 from medfuse.cli.dashboard import dashboard
 from medfuse.cli.demo import demo
@@ -28,6 +29,7 @@ app = typer.Typer(
 app.command()(demo)
 app.command("sample-data")(sample_data)
 app.command("import")(import_)
+app.command()(audit)
 app.command()(split)
 app.command()(train)
 app.command()(evaluate)
