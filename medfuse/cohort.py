@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import math
 import os
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ import yaml
 
 from medfuse.case import SPLITS, Case, Note, Scan, Split
 from medfuse.errors import CohortError
+from medfuse.splits import digest_of_splits, split_by_patient
 
 Task = Literal["multiclass", "multilabel"]
 TASKS: tuple[Task, ...] = ("multiclass", "multilabel")
@@ -26,9 +26,10 @@ ID_COLUMNS = ("case_id", "patient_id", "time", "split", "scans", "notes")
 DIAGNOSIS = "diagnosis"  # the label column of a multiclass cohort
 SEPARATOR = "|"  # between the paths of one cell
 MISSING = frozenset({"", "na", "n/a", "nan", "none", "null"})  # cells that say nothing, in any case
-
-# Twentieths of the patients, so that one stratified 20-fold partition yields all four splits.
-SPLIT_TWENTIETHS: Mapping[Split, int] = {"train": 11, "validation": 2, "calibration": 3, "test": 4}
+MOVED = (
+    "cohort.yaml: cases were moved between splits, added or left out since it recorded them; draw the splits anew with "
+    "`medfuse split`, or take `splits` out of it if the change was meant"
+)
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ class Cohort:
         licence: Terms of the data.
         citation: How to cite the data.
         redaction: What was removed from the notes: `terms`, `replaced` (count by term); may be empty.
+        splits: How the splits were drawn: `by` (patient, time or site) with what it depended on, and `digest`, which
+            tells whether a case was moved since; empty if the table came with them.
         problems: What was wrong with the table's rows, one line each, with the row.
     """
 
@@ -66,6 +69,7 @@ class Cohort:
     licence: str = ""
     citation: str = ""
     redaction: Mapping[str, Any] = field(default_factory=dict)
+    splits: Mapping[str, Any] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
 
     @classmethod
@@ -97,7 +101,8 @@ class Cohort:
             seen.add(case.case_id)
             problems.extend(f"{where} (case {case.case_id}): {problem}" for problem in case.problems)
             cases.append(case)
-        return cls(folder=folder, cases=tuple(cases), problems=tuple(problems), **header)
+        read = cls(folder=folder, cases=tuple(cases), problems=tuple(problems), **header)
+        return read if read.splits_as_recorded else replace(read, problems=(*read.problems, MOVED))
 
     def save(self) -> None:
         """Write `cohort.yaml` and `cases.csv` into the folder, each in one step (a crash leaves the old file)."""
@@ -111,19 +116,15 @@ class Cohort:
             "licence": self.licence,
             "citation": self.citation,
             "redaction": dict(self.redaction),
+            "splits": dict(self.splits),
         }
         self.folder.mkdir(parents=True, exist_ok=True)
         header = {key: value for key, value in header.items() if value not in ("", [], {})}
         _write(self.folder / "cohort.yaml", yaml.safe_dump(header, sort_keys=False, allow_unicode=True))
         label_columns = (DIAGNOSIS,) if self.task == "multiclass" else self.labels
         columns = [*ID_COLUMNS, *label_columns, *self.tabular, *self.groups]
-        path = self.folder / "cases.csv"
-        partial = path.with_suffix(".csv.partial")
-        with partial.open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.DictWriter(stream, columns, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(_row_of(case, self) for case in self.cases)
-        os.replace(partial, path)
+        _write_csv(self.folder / "cases.csv", columns, (_row_of(case, self) for case in self.cases))
+        (self.folder / "cases.parquet").unlink(missing_ok=True)  # it would be read in place of what was just written
 
     def in_split(self, *splits: Split) -> tuple[Case, ...]:
         """The cases of these splits, in the order of the table."""
@@ -137,9 +138,7 @@ class Cohort:
         """
         given = sum(case.split is not None for case in self.cases)
         if given == 0:
-            parts = split_by_patient(self.cases, seed=seed)
-            cases = tuple(replace(case, split=part) for case, part in zip(self.cases, parts, strict=True))
-            return replace(self, cases=cases)
+            return self.in_splits(split_by_patient(self.cases, seed=seed), by="patient", seed=seed)
         if given < len(self.cases):
             first = next(case.case_id for case in self.cases if case.split is None)
             message = f"{self.folder}: case {first} has no split but others do; fill the column or leave it out"
@@ -153,6 +152,16 @@ class Cohort:
                 )
                 raise CohortError(message)
         return self
+
+    def in_splits(self, splits: Iterable[Split], **how: Any) -> Cohort:
+        """The same cohort with these splits, one a case, and a record of how they were drawn."""
+        cases = tuple(replace(case, split=split) for case, split in zip(self.cases, splits, strict=True))
+        return replace(self, cases=cases, splits={**how, "digest": digest_of_splits(cases)})
+
+    @property
+    def splits_as_recorded(self) -> bool:
+        """Whether the cases are in the splits that `cohort.yaml` has the digest of; true if it has none."""
+        return self.splits.get("digest") in (None, digest_of_splits(self.cases))
 
     def truth(self) -> dict[Evidence, dict[str, tuple[float, ...]]] | None:
         """The true posterior by evidence and case, in the order of `labels`; None where it is not known.
@@ -170,69 +179,26 @@ class Cohort:
         return posterior
 
 
-def split_by_patient(cases: Sequence[Case], *, seed: int) -> list[Split]:
-    """Draw a split for each case: no patient in two, labels spread as evenly as patients allow.
+def record_splits(cohort: Cohort) -> None:
+    """Write the splits of a cohort into its table and `cohort.yaml`; nothing else in either is changed."""
+    splits = {case.case_id: case.split or "" for case in cohort.cases}
+    path = cohort.folder / "cases.parquet"
+    if path.exists():
+        import pandas
 
-    The patients are dealt into at most twenty parts by scikit-learn's StratifiedGroupKFold, and the parts go to the
-    splits in the proportions of `SPLIT_TWENTIETHS`.
-
-    Raises:
-        CohortError: If there are fewer than four patients.
-    """
-    parts = patient_folds(cases, folds=min(20, len({case.patient_id for case in cases})), seed=seed)
-    count = max(parts) + 1
-    if count < len(SPLITS):
-        message = f"{count} patients cannot be split into train, validation, calibration and test; four are the least"
-        raise CohortError(message)
-    owner: list[Split] = []
-    for split, share in SPLIT_TWENTIETHS.items():
-        if split != "train":
-            owner += [split] * max(1, share * count // 20)
-    rest: list[Split] = ["train"] * (count - len(owner))
-    owner = rest + owner
-    return [owner[part] for part in parts]
-
-
-def patient_folds(cases: Sequence[Case], *, folds: int, seed: int) -> list[int]:
-    """The fold 0…folds-1 of each case: no patient in two, labels spread as evenly as patients allow.
-
-    Raises:
-        CohortError: If there are fewer patients than folds.
-    """
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    patients = [case.patient_id for case in cases]
-    if folds < 2 or len(set(patients)) < folds:
-        message = f"{len(set(patients))} patients cannot be dealt into {folds} folds"
-        raise CohortError(message)
-    strata = _strata(cases)
-    if min(Counter(strata).values()) < folds:  # scikit-learn wants every class as often as there are folds
-        common = Counter(strata).most_common(1)[0][0]
-        strata = [s if n >= folds else common for s, n in zip(strata, _sizes(strata), strict=True)]
-    assigned = [0] * len(cases)
-    splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
-    if max(Counter(strata).values()) < folds:
-        strata = [""] * len(cases)
-    for fold, (_, members) in enumerate(splitter.split(strata, strata, patients)):
-        for index in members:
-            assigned[index] = fold
-    return assigned
-
-
-def _strata(cases: Sequence[Case]) -> list[str]:
-    """The rarest positive label of each case, `-` where none is positive, `?` where none is known."""
-    counts = Counter(label for case in cases for label, value in case.labels.items() if value == 1)
-
-    def stratum(case: Case) -> str:
-        positive = [label for label, value in case.labels.items() if value == 1]
-        return min(positive, key=lambda label: counts[label]) if positive else "-" if case.labelled else "?"
-
-    return [stratum(case) for case in cases]
-
-
-def _sizes(strata: Sequence[str]) -> list[int]:
-    counts = Counter(strata)
-    return [counts[stratum] for stratum in strata]
+        table = pandas.read_parquet(path)
+        table["split"] = [splits.get(str(case_id).strip(), "") for case_id in table["case_id"]]
+        partial = path.with_name(path.name + ".partial")
+        table.to_parquet(partial)
+        os.replace(partial, path)
+    else:
+        rows, name = _read_table(cohort.folder)
+        written = [row | {"split": splits.get(row["case_id"].strip(), "")} for row in rows]
+        _write_csv(cohort.folder / name, list(written[0]) if written else ID_COLUMNS, written)
+    header = yaml.safe_load((cohort.folder / "cohort.yaml").read_text(encoding="utf-8")) | {
+        "splits": dict(cohort.splits)
+    }
+    _write(cohort.folder / "cohort.yaml", yaml.safe_dump(header, sort_keys=False, allow_unicode=True))
 
 
 def _read_header(folder: Path) -> dict[str, Any]:
@@ -251,7 +217,7 @@ def _read_header(folder: Path) -> dict[str, Any]:
     if not isinstance(header, dict):
         message = f"{path}: should hold keys such as name, task and labels"
         raise CohortError(message)
-    known = ("name", "task", "labels", "tabular", "groups", "urgency", "licence", "citation", "redaction")
+    known = ("name", "task", "labels", "tabular", "groups", "urgency", "licence", "citation", "redaction", "splits")
     unknown = [str(key) for key in header if key not in known]
     labels = header.get("labels")
     faults = {
@@ -261,6 +227,9 @@ def _read_header(folder: Path) -> dict[str, Any]:
             not isinstance(labels, list)
             or len(labels) < (1 if header.get("task") == "multilabel" else 2)
             or len(set(map(str, labels))) < len(labels)
+        ),
+        "splits should hold by and digest, as `medfuse split` writes them": not isinstance(
+            header.get("splits", {}), dict
         ),
         "tabular should name each column's kind, number or category": (
             not isinstance(header.get("tabular", {}), dict)
@@ -281,6 +250,7 @@ def _read_header(folder: Path) -> dict[str, Any]:
         "licence": str(header.get("licence", "")),
         "citation": str(header.get("citation", "")),
         "redaction": header.get("redaction", {}),
+        "splits": header.get("splits", {}),
     }
 
 
@@ -391,4 +361,13 @@ def _row_of(case: Case, cohort: Cohort) -> dict[str, Any]:
 def _write(path: Path, text: str) -> None:
     partial = path.with_name(path.name + ".partial")
     partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)
+
+
+def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, columns, lineterminator="\n", restval="", extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
     os.replace(partial, path)

@@ -3,11 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from medfuse.case import Case
-from medfuse.cohort import Cohort, patient_folds, split_by_patient
+from medfuse.cohort import Cohort
 from medfuse.errors import CohortError
 
 HEADER = "name: t\ntask: multiclass\nlabels: [a, b]\ntabular: {age: number}\n"
@@ -83,36 +80,3 @@ def test_parquet_and_csv_read_alike(tiny_cohort: Cohort, tmp_path: Path) -> None
     cases = Cohort.load(folder).cases
     assert [case.labels for case in cases] == [case.labels for case in tiny_cohort.cases]
     assert [case.values for case in cases] == [case.values for case in tiny_cohort.cases]
-
-
-cases_of_patients = st.lists(st.tuples(st.integers(0, 30), st.sampled_from("abc?")), min_size=12, max_size=80).map(
-    lambda drawn: [
-        Case(f"c{i}", f"p{p}", labels={x: None if label == "?" else int(x == label) for x in "abc"})
-        for i, (p, label) in enumerate(drawn)
-    ]
-)
-
-
-@settings(deadline=None, max_examples=40)
-@given(cases_of_patients, st.integers(0, 5))
-def test_no_patient_is_ever_in_two_splits(cases: list[Case], seed: int) -> None:
-    patients = {case.patient_id for case in cases}
-    if len(patients) < 4:
-        with pytest.raises(CohortError):
-            split_by_patient(cases, seed=seed)
-        return
-    splits = split_by_patient(cases, seed=seed)
-    assert splits == split_by_patient(cases, seed=seed)
-    assert len({(case.patient_id, split) for case, split in zip(cases, splits, strict=True)}) == len(patients)
-
-
-@settings(deadline=None, max_examples=25)
-@given(cases_of_patients, st.integers(2, 4))
-def test_folds_hold_every_case_once(cases: list[Case], folds: int) -> None:
-    if len({case.patient_id for case in cases}) < folds:
-        return
-    assigned = patient_folds(cases, folds=folds, seed=0)
-    assert set(assigned) <= set(range(folds))
-    assert len({(case.patient_id, fold) for case, fold in zip(cases, assigned, strict=True)}) == len(
-        {case.patient_id for case in cases}
-    )

@@ -7,12 +7,14 @@ from typing import Annotated
 
 import typer
 
+from medfuse.cli.audit import audit
 from medfuse.cli.classify import classify
 from medfuse.cli.dashboard import dashboard
 from medfuse.cli.demo import demo
 from medfuse.cli.evaluate import evaluate
 from medfuse.cli.import_cohort import import_
 from medfuse.cli.sample_data import sample_data
+from medfuse.cli.split import split
 from medfuse.cli.train import train
 from medfuse.errors import MedfuseError
 
@@ -27,6 +29,8 @@ app = typer.Typer(
 app.command()(demo)
 app.command("sample-data")(sample_data)
 app.command("import")(import_)
+app.command()(audit)
+app.command()(split)
 app.command()(train)
 app.command()(evaluate)
 app.command()(classify)

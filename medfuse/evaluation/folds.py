@@ -8,11 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from medfuse.case import Split
-from medfuse.cohort import Cohort, patient_folds
+from medfuse.cohort import Cohort
 from medfuse.config import Config
 from medfuse.encoders.cache import TokenCache, default_cache
 from medfuse.evaluation.evaluate import Evaluation, Held, assemble, collect, fit_baselines
 from medfuse.inference import Predictor
+from medfuse.splits import patient_folds
 from medfuse.training import fit
 
 _INNER: tuple[Split, ...] = ("validation", "calibration", "train", "train", "train", "train", "train", "train")

@@ -1,0 +1,1 @@
+"""Cohorts without the names."""
