@@ -76,13 +76,9 @@ def minimise(
     start: ndarray,
     *,
     bounds: Sequence[tuple[float | None, float | None]] | None = None,
-    precision: float = 1e-13,
 ) -> ndarray:
-    """Parameters of least loss; `loss` gives its gradient too and is convex (L-BFGS-B, Byrd et al. 1995).
-
-    The search ends where a step gains less than `precision` of the loss.
-    """
+    """Parameters of least loss; `loss` gives its gradient too and is convex (L-BFGS-B, Byrd et al. 1995)."""
     from scipy.optimize import minimize
 
-    options = {"maxiter": 2000, "ftol": precision, "gtol": 1e-8}
+    options = {"maxiter": 2000, "ftol": 1e-11, "gtol": 1e-7}
     return np.asarray(minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x)

@@ -45,9 +45,9 @@ class SensitivityThresholds:
         r"""Find the highest threshold of each label that is safe.
 
         The thresholds at the probabilities of the calibration cases with the label are tested from the lowest up,
-        each for "the sensitivity is less than stated", by the exact binomial tail of the number missed (the
-        Bentkus bound of a loss of 0 or 1); the last before the first that is not rejected is taken (fixed sequence
-        testing), so that no correction for many tests is needed.
+        each for "the sensitivity is less than stated", by the binomial tail of the number that it misses (the Bentkus
+        bound of a loss of 0 or 1, which is exact); the last before the first that is not rejected is taken (fixed
+        sequence testing), so that no correction for many tests is needed.
 
         Args:
             probability: Of cases that the calibrator was not fitted on [N, C].
@@ -55,27 +55,17 @@ class SensitivityThresholds:
             sensitivity: Between 0 and 1.
             confidence: Between 0 and 1.
 
-        Source: Angelopoulos et al. 2021, Learn then Test, arXiv:2110.01052, sections 2.3 and 3.2; by MAPIE.
+        Source: Angelopoulos et al. 2021, Learn then Test, arXiv:2110.01052, sections 2.3 and 3.2.
         """
-        from mapie.risk_control import BinaryClassificationController
+        from scipy.stats import binom
 
         found: list[float | None] = []
-        positives = [p[told == 1] for p, told in zip(probability.T, labels.T, strict=True)]
+        positives = [np.sort(p[told == 1]) for p, told in zip(probability.T, labels.T, strict=True)]
         for scores in positives:
-            # None missed of n happens by chance with sensitivity ** n; if that is not rare, nothing can be promised.
-            if sensitivity ** len(scores) > 1 - confidence:
-                found.append(None)
-                continue
-            controller = BinaryClassificationController(
-                lambda p: np.stack([1 - p, p], axis=1),
-                risk="recall",
-                target_level=sensitivity,
-                confidence_level=confidence,
-                list_predict_params=np.unique(scores),
-                fwer_method="fixed_sequence",
-            )
-            controller.calibrate(scores, np.ones(len(scores), dtype=int))
-            found.append(float(np.max(controller.valid_predict_params)))
+            # The threshold at the k-th score (from 0) misses k of n cases; the tail grows with k.
+            tail = binom.cdf(np.arange(len(scores)), len(scores), 1 - sensitivity)
+            safe = int((tail <= 1 - confidence).sum())
+            found.append(float(scores[safe - 1]) if safe else None)
         return cls(sensitivity, confidence, tuple(found), tuple(map(len, positives)))
 
     def to_dict(self) -> dict[str, Any]:
