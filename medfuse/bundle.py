@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from medfuse.calibration import ConformalSets, TemperatureScaling
+from medfuse.calibration import Calibration, Calibrator, ConformalSets
 from medfuse.case import Split
 from medfuse.cohort import Task
 from medfuse.config import Config
@@ -27,7 +27,7 @@ from medfuse.encoders.weights import sha256_of
 from medfuse.errors import BundleError, CohortError
 from medfuse.model import DiagnosisModel
 
-FORMAT = 1  # raised when an older medfuse could no longer read the folder
+FORMAT = 2  # raised when an older medfuse could no longer read the folder
 _RECEIPT = "receipt.json"
 
 
@@ -41,8 +41,7 @@ class Bundle:
         labels: The labels in the order of every probability vector.
         model: The network.
         tokenizer: Makes windows of notes; None if notes are not used.
-        calibrator: Logits to probabilities.
-        conformal: Probabilities to prediction sets.
+        calibration: Logits to probabilities, and those to prediction sets.
         weights: What each encoder's weights came from.
         seen: Salted digests of the patients by split, so that an evaluation can leave them out.
         facts: What training found (counts, validation loss, …), for the model card.
@@ -55,13 +54,22 @@ class Bundle:
     labels: tuple[str, ...]
     model: DiagnosisModel
     tokenizer: NoteTokenizer | None
-    calibrator: TemperatureScaling
-    conformal: ConformalSets
+    calibration: Calibration
     weights: Mapping[str, WeightsReceipt] = field(default_factory=dict)
     seen: Mapping[Split, frozenset[str]] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     urgency: Mapping[str, float] = field(default_factory=dict)
     digest: str = ""
+
+    @property
+    def calibrator(self) -> Calibrator:
+        """Logits to probabilities."""
+        return self.calibration.calibrator
+
+    @property
+    def conformal(self) -> ConformalSets:
+        """Probabilities to prediction sets."""
+        return self.calibration.conformal
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -100,7 +108,7 @@ class Bundle:
             "image": None if image is None else image.architecture,
             "text": None if text is None else text.architecture,
             "tabular": TabularEncoder.architecture_of(self.columns),
-            "calibration": {"temperature": self.calibrator.to_dict(), "conformal": self.conformal.to_dict()},
+            "calibration": self.calibration.to_dict(),
             "weights": {name: asdict(receipt) for name, receipt in self.weights.items()},
             "seen": {split: sorted(members) for split, members in self.seen.items()},
         }
@@ -152,8 +160,7 @@ class Bundle:
             labels=labels,
             model=model.eval(),
             tokenizer=tokenizer,
-            calibrator=TemperatureScaling.from_dict(content["calibration"]["temperature"]),
-            conformal=ConformalSets.from_dict(content["calibration"]["conformal"]),
+            calibration=Calibration.from_dict(content["calibration"]),
             weights={name: WeightsReceipt(**receipt) for name, receipt in content["weights"].items()},
             seen={split: frozenset(members) for split, members in content["seen"].items()},
             facts=json.loads((folder / "metrics.json").read_text(encoding="utf-8")),
@@ -175,8 +182,7 @@ class Bundle:
             *(f"- {name} encoder weights: {receipt.source}" for name, receipt in self.weights.items()),
             f"- Trained on: {self.facts.get('cohort')}, {self.facts.get('licence') or 'licence not stated'}",
             *(f"- Cases in {split}: {count}" for split, count in counts.items()),
-            f"- Temperature: {self.calibrator.temperature_:.3f}, fitted on the calibration split",
-            f"- Prediction sets: nominal coverage {self.config.calibration.coverage:.0%}",
+            *self.calibration.card(self.labels),
             "",
             "How good it is on held-out patients is told by `medfuse evaluate`, not by this card. It knows only",
             "patients like those it was trained on; evaluate it before using it elsewhere.",

@@ -134,10 +134,31 @@ class TrainingConfig(_Strict):
 class CalibrationConfig(_Strict):
     """How logits become probabilities."""
 
-    method: Literal["temperature"] = "temperature"
-    """Temperature scaling, fitted on the calibration split."""
+    method: Literal[
+        "auto",
+        "temperature",
+        "bias_corrected_temperature",
+        "classwise_temperature",
+        "platt",
+        "vector",
+        "beta",
+        "dirichlet",
+        "venn_abers",
+        "isotonic",
+    ] = "temperature"
+    """The calibrator, fitted on the calibration split; `auto` takes the simplest of those with the least log loss."""
+    patterns: Literal["common", "own", "withheld"] = "common"
+    """One calibrator for all, or by pattern of modalities from the `own` cases, or with modalities `withheld` too."""
+    sets: Literal["marginal", "class", "pattern"] = "marginal"
+    """Whether the coverage holds over all cases, for each label by itself, or for each pattern of modalities."""
     coverage: Annotated[float, Field(gt=0, lt=1)] = 0.9
     """Share of unseen cases whose true label the prediction set should hold."""
+    sensitivity: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Share of each label's cases that its flag must find; null sets no such thresholds."""
+    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    """How sure that promise of sensitivity is."""
+    false_alarms: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    """Share of ordinary cases that may be flagged as unlike those of training."""
 
 
 class Config(_Strict):

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -19,6 +20,7 @@ from medfuse.fusion import FUSIONS
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
+    from numpy import ndarray
     from torch import Tensor
 
 
@@ -41,10 +43,26 @@ class Output:
     Attributes:
         logits: [B, C].
         weights: Share of each modality [B, M], in the order of `Config.modalities`; zero where absent.
+        vector: The fused vectors [B, D], side by side where there are several heads.
     """
 
     logits: Float[Tensor, "b c"]
     weights: Float[Tensor, "b m"]
+    vector: Float[Tensor, "b d"]
+
+
+class Decided(NamedTuple):
+    """What the model says of cases for every pattern of modalities, as NumPy arrays.
+
+    Attributes:
+        logits: With only each pattern's modalities kept [N, 2^M, C], in the order of `patterns`; the last keeps all.
+        present: Which modalities each case has [N, M].
+        vector: The fused vectors with all that is there [N, D].
+    """
+
+    logits: Float[ndarray, "n p c"]
+    present: Bool[ndarray, "n m"]
+    vector: Float[ndarray, "n d"]
 
 
 def collate(parts: Sequence[Mapping[Modality, Tensor]], modalities: Sequence[Modality]) -> dict[Modality, Padded]:
@@ -113,7 +131,7 @@ class Head(nn.Module):
         """Logits of projected cases; modalities can be withheld by `kept` [B] as if they were absent."""
         inputs = {name: part.keep(kept[name]) if kept and name in kept else part for name, part in projected.items()}
         fused = self.fusion(inputs)
-        return Output(self.classifier(self.dropout(fused.vector)), fused.weights)
+        return Output(self.classifier(self.dropout(fused.vector)), fused.weights, fused.vector)
 
 
 class DiagnosisModel(nn.Module):
@@ -215,7 +233,8 @@ class DiagnosisModel(nn.Module):
         """
         outputs = [head(part, kept=kept) for head, part in zip(self.heads, projected, strict=True)]
         logits = torch.stack([output.logits for output in outputs]).mean(0) - self.offset
-        return Output(logits, torch.stack([output.weights for output in outputs]).mean(0))
+        weights = torch.stack([output.weights for output in outputs]).mean(0)
+        return Output(logits, weights, torch.cat([output.vector for output in outputs], dim=1))
 
     def _reduce(self, name: Modality, values: Tensor, mask: Tensor) -> Encoded:
         """Frozen tokens at the reduced width; those that training reduced already are taken as they are."""
@@ -239,6 +258,36 @@ class DiagnosisModel(nn.Module):
         kept = torch.zeros(tokens.shape[:3], dtype=torch.bool, device=mask.device)
         kept[mask] = marks == KEPT
         return Encoded.of(tokens.flatten(1, 2), kept.flatten(1, 2))
+
+
+@torch.inference_mode()
+def decide_all(model: DiagnosisModel, parts: Sequence[Mapping[Modality, Tensor]], *, batch: int = 32) -> Decided:
+    """Logits of cases for every pattern of modalities, and their fused vectors.
+
+    Args:
+        model: The model, in evaluation mode.
+        parts: The parts of each case (see `collate`).
+        batch: Cases that go through the head together.
+    """
+    wanted = patterns(model.modalities)
+    logits, vectors = [torch.zeros(0, len(wanted), len(model.offset))], []
+    for start in range(0, len(parts), batch):
+        projected = model.project(collate(parts[start : start + batch], model.modalities))
+        count = len(parts[start : start + batch])
+        found = []
+        for pattern in wanted:
+            kept = {name: torch.full((count,), name in pattern) for name in model.modalities}
+            output = model.decide(projected, kept=kept)
+            found.append(output.logits)
+        logits.append(torch.stack(found, dim=1))
+        vectors.append(output.vector)  # the last pattern keeps all
+    present = np.array([[name in one for name in model.modalities] for one in parts], dtype=bool)
+    vector = torch.cat(vectors) if vectors else torch.zeros(0, 0)
+    return Decided(
+        torch.cat(logits).double().numpy(),
+        present.reshape(len(parts), len(model.modalities)),
+        vector.double().numpy(),
+    )
 
 
 def patterns(present: Sequence[Modality]) -> list[tuple[Modality, ...]]:

@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+from medfuse.calibration.calibration import Calibration, calibrate, pattern_of
+from medfuse.calibration.calibrator import Calibrator
 from medfuse.calibration.conformal import ConformalSets
+from medfuse.calibration.mondrian import ClassConditionalSets, PatternSets
+from medfuse.calibration.registry import CALIBRATORS, SETS
+from medfuse.calibration.sensitivity import SensitivityThresholds
 from medfuse.calibration.temperature import TemperatureScaling
 
-CALIBRATORS = {"temperature": TemperatureScaling}
-
-__all__ = ["CALIBRATORS", "ConformalSets", "TemperatureScaling"]
+__all__ = [
+    "CALIBRATORS",
+    "SETS",
+    "Calibration",
+    "Calibrator",
+    "ClassConditionalSets",
+    "ConformalSets",
+    "PatternSets",
+    "SensitivityThresholds",
+    "TemperatureScaling",
+    "calibrate",
+    "pattern_of",
+]

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from medfuse.bundle import Bundle
+from medfuse.calibration import pattern_of
 from medfuse.case import MODALITIES, Case, Modality, Note, Prediction, Scan
 from medfuse.encoders.cache import TokenCache
 from medfuse.encoders.cases import CaseEncoder, EncodedCase
-from medfuse.model import collate, patterns
+from medfuse.model import decide_all, patterns
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -84,7 +84,6 @@ class Predictor:
         for batch, _, probability in self.probabilities(cases):
             yield from self.predictions(batch, probability)
 
-    @torch.inference_mode()
     def probabilities(
         self, cases: Iterable[Case]
     ) -> Iterator[tuple[list[EncodedCase], list[tuple[Modality, ...]], Float[ndarray, "p b c"]]]:
@@ -96,20 +95,20 @@ class Predictor:
         model, wanted = self.bundle.model, patterns(self.bundle.model.modalities)
         stream = self.encoder.stream(cases)
         while batch := list(islice(stream, _BATCH)):
-            padded = collate([one.parts for one in batch], model.modalities)
-            projected = model.project(padded)
-            found = []
-            for pattern in wanted:
-                kept = {name: torch.full((len(batch),), name in pattern) for name in model.modalities}
-                logits = model.decide(projected, kept=kept).logits
-                found.append(self.bundle.calibrator.predict_proba(logits.double().numpy()))
+            decided = decide_all(model, [one.parts for one in batch])
+            has = pattern_of(decided.present)
+            found = [
+                self.bundle.calibration.probability(decided.logits[:, place], has & place)
+                for place in range(len(wanted))
+            ]
             yield batch, wanted, np.stack(found)
 
     def predictions(self, batch: Sequence[EncodedCase], probability: Float[ndarray, "p b c"]) -> Iterator[Prediction]:
         """Predictions of a batch from what `probabilities` gave for it."""
         labels, every = self.bundle.labels, probability[-1]
-        sets = self.bundle.conformal.predict(every)
-        unsure = self.bundle.conformal.abstains(every)
+        has = pattern_of([[name in one.parts for name in self.bundle.model.modalities] for one in batch])
+        sets = self.bundle.conformal.predict(every, has)
+        unsure = self.bundle.conformal.abstains(every, has)
         for row, one in enumerate(batch):
             if not one.parts:
                 reason = "; ".join(one.unreadable) or "no scan, note or value that the model uses"

@@ -17,7 +17,7 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, TQDMProg
 from lightning.pytorch.loggers import CSVLogger
 
 from medfuse.bundle import Bundle, patient_digest, require_free
-from medfuse.calibration import ConformalSets, TemperatureScaling
+from medfuse.calibration import Calibration, calibrate
 from medfuse.case import SPLITS, Case, Split
 from medfuse.cohort import Cohort
 from medfuse.config import Config
@@ -26,7 +26,7 @@ from medfuse.encoders.cache import TokenCache, default_cache
 from medfuse.encoders.cases import CaseEncoder, EncodedCase
 from medfuse.encoders.reduction import MOST_TOKENS, Reduction
 from medfuse.errors import CohortError, ConfigError, NoteError
-from medfuse.model import DiagnosisModel, collate
+from medfuse.model import DiagnosisModel, decide_all
 from medfuse.notes import read_note, select
 from medfuse.training.learning import Learning, loader, loss_weights, targets
 
@@ -105,14 +105,14 @@ def fit(
             raise CohortError(message)
     _reduce(model, encoded)
     found = _learn(model, cohort, encoded, work=work, show=show)
-    calibrator, conformal = _calibrate(model, cohort, encoded["calibration"])
+    calibration = _calibrate(model, cohort, encoded["calibration"])
     facts: dict[str, Any] = {
         "cohort": cohort.name,
         "licence": cohort.licence,
         "cases": {split: len(members) for split, members in encoded.items() if members},
         "unreadable": len(unreadable),
         **found,
-        "temperature": calibrator.temperature_,
+        "calibration": dict(calibration.choice),
     }
     seen: dict[Split, frozenset[str]] = {
         split: frozenset(patient_digest(case.patient_id) for case in cohort.in_split(split))
@@ -125,8 +125,7 @@ def fit(
         labels=cohort.labels,
         model=model.eval(),
         tokenizer=tokenizer,
-        calibrator=calibrator,
-        conformal=conformal,
+        calibration=calibration,
         weights=receipts,
         seen=seen,
         facts=facts,
@@ -244,22 +243,18 @@ def _learn(
     return {"epochs": trainer.current_epoch, "validation_loss": None if score is None else round(float(score), 6)}
 
 
-@torch.inference_mode()
-def _calibrate(
-    model: DiagnosisModel, cohort: Cohort, encoded: Sequence[EncodedCase]
-) -> tuple[TemperatureScaling, ConformalSets]:
-    """Fit temperature and conformal sets on the calibration split; with none there, both say that they are unfitted."""
-    coverage = model.config.calibration.coverage
-    calibrator, conformal = TemperatureScaling(cohort.task), ConformalSets(task=cohort.task, coverage=coverage)
-    logits = [
-        model(collate([one.parts for one in encoded[start : start + 32]], model.modalities)).logits
-        for start in range(0, len(encoded), 32)
-    ]
-    found = torch.cat(logits) if logits else torch.zeros(0, len(cohort.labels))
-    truth = targets([one.case for one in encoded], cohort.labels).double().numpy()
-    calibrator.fit(found.double().numpy(), truth)
-    conformal.fit(calibrator.predict_proba(found.double().numpy()), truth)
-    return calibrator, conformal
+def _calibrate(model: DiagnosisModel, cohort: Cohort, encoded: Sequence[EncodedCase]) -> Calibration:
+    """Calibrate on the calibration split; with none there, the calibrator and the sets say that they are unfitted."""
+    decided = decide_all(model, [one.parts for one in encoded])
+    return calibrate(
+        decided.logits,
+        targets([one.case for one in encoded], cohort.labels).double().numpy(),
+        decided.present,
+        model.config.calibration,
+        task=cohort.task,
+        patients=[one.case.patient_id for one in encoded],
+        seed=model.config.seed,
+    )
 
 
 def quiet() -> None:
