@@ -18,6 +18,7 @@ from lightning.pytorch.loggers import CSVLogger
 
 from medfuse.bundle import Bundle, patient_digest, require_free
 from medfuse.calibration import ConformalSets, TemperatureScaling
+from medfuse.calibration.thresholds import fixed_thresholds
 from medfuse.case import SPLITS, Case, Split
 from medfuse.cohort import Cohort
 from medfuse.config import Config
@@ -106,6 +107,7 @@ def fit(
     _reduce(model, encoded)
     found = _learn(model, cohort, encoded, work=work, show=show)
     calibrator, conformal = _calibrate(model, cohort, encoded["calibration"])
+    thresholds = _thresholds(model, cohort, encoded["validation"], calibrator)
     facts: dict[str, Any] = {
         "cohort": cohort.name,
         "licence": cohort.licence,
@@ -113,6 +115,7 @@ def fit(
         "unreadable": len(unreadable),
         **found,
         "temperature": calibrator.temperature_,
+        "thresholds": thresholds,
     }
     seen: dict[Split, frozenset[str]] = {
         split: frozenset(patient_digest(case.patient_id) for case in cohort.in_split(split))
@@ -260,6 +263,20 @@ def _calibrate(
     calibrator.fit(found.double().numpy(), truth)
     conformal.fit(calibrator.predict_proba(found.double().numpy()), truth)
     return calibrator, conformal
+
+
+@torch.inference_mode()
+def _thresholds(
+    model: DiagnosisModel, cohort: Cohort, encoded: Sequence[EncodedCase], calibrator: TemperatureScaling
+) -> dict[str, Any]:
+    """From which probability on each label counts as predicted, by the validation split."""
+    found = [
+        model(collate([one.parts for one in encoded[start : start + 32]], model.modalities)).logits
+        for start in range(0, len(encoded), 32)
+    ]
+    truth = targets([one.case for one in encoded], cohort.labels).double().numpy()
+    probability = calibrator.predict_proba(torch.cat(found).double().numpy())
+    return fixed_thresholds(probability=probability, truth=truth, labels=cohort.labels)
 
 
 def quiet() -> None:
