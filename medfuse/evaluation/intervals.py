@@ -180,3 +180,8 @@ def wilson_interval(*, positive: float, total: float, level: float = LEVEL) -> t
     centre = (positive + z * z / 2) / (total + z * z)
     half = z / (total + z * z) * math.sqrt(positive * (total - positive) / total + z * z / 4)
     return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def number(value: float) -> float | None:
+    """A number as JSON has it: None for what is undefined."""
+    return None if math.isnan(value) else float(value)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medfuse.evaluation.delong import wald
-from medfuse.evaluation.intervals import wilson_interval
+from medfuse.evaluation.intervals import number, wilson_interval
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -22,7 +22,10 @@ Totals = Callable[["Float[ndarray, '4']"], float]
 
 
 def at_threshold(
-    answer: ndarray, probability: Float[ndarray, " n"], threshold: float | Float[ndarray, " n"], patients: Sequence[str]
+    answer: ndarray,
+    probability: Float[ndarray, " n"],
+    threshold: float | Float[ndarray, " n"],
+    patients: Sequence[str] | ndarray,
 ) -> dict[str, Any]:
     """Every figure of the two by two table of one label, with intervals over patients.
 
@@ -63,7 +66,9 @@ def at_threshold(
     return found
 
 
-def decision_curve(answer: ndarray, probability: Float[ndarray, " n"], patients: Sequence[str]) -> list[dict[str, Any]]:
+def decision_curve(
+    answer: ndarray, probability: Float[ndarray, " n"], patients: Sequence[str] | ndarray
+) -> list[dict[str, Any]]:
     r"""Net benefit of acting on the model, with its interval over patients, beside acting on all.
 
     $\frac{TP}{n} - \frac{FP}{n} \frac{p_t}{1 - p_t}$ at each threshold probability $p_t$ (Vickers & Elkin 2006,
@@ -90,8 +95,8 @@ def decision_curve(answer: ndarray, probability: Float[ndarray, " n"], patients:
             {
                 "threshold": preference,
                 "model": value,
-                "low": _number(low),
-                "high": _number(high),
+                "low": number(low),
+                "high": number(high),
                 "all": base - (1 - base) * odds,
             }
         )
@@ -134,7 +139,7 @@ def _delta(
         moved = by_patient @ gradient
         low, high = wald(value, float((moved**2).sum()) * patients / (patients - 1), bounds=bounds)
     lacking = {} if not math.isnan(low) else {"reason": "no spread between patients was seen"}
-    return {"value": value, "low": _number(low), "high": _number(high)} | lacking
+    return {"value": value, "low": number(low), "high": number(high)} | lacking
 
 
 def _f1(cells: ndarray) -> float:
@@ -164,7 +169,3 @@ def _exponential(figure: dict[str, Any]) -> dict[str, Any]:
 
 def _nothing(why: str) -> dict[str, Any]:
     return {"value": None, "low": None, "high": None, "reason": why}
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else float(value)

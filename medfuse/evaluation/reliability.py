@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medfuse.evaluation.delong import wald
-from medfuse.evaluation.intervals import LEVEL
+from medfuse.evaluation.intervals import LEVEL, number
 from medfuse.evaluation.logistic import fit_logistic
 from medfuse.evaluation.metrics import BINS, bin_starts
 
@@ -141,7 +141,7 @@ def smooth_curve(answer: ndarray, probability: ndarray, member: ndarray) -> list
     return [{"said": s, "observed": o, "low": low, "high": high} for s, o, low, high in (map(float, r) for r in rows)]
 
 
-def reliability_of(answer: ndarray, probability: ndarray, patients: Sequence[str]) -> dict[str, Any]:
+def reliability_of(answer: ndarray, probability: ndarray, patients: Sequence[str] | ndarray) -> dict[str, Any]:
     """All of this module for one label's known cases, ready for JSON (None for what is undefined).
 
     Args:
@@ -152,10 +152,10 @@ def reliability_of(answer: ndarray, probability: ndarray, patients: Sequence[str
     member = np.unique(np.asarray(patients, dtype=str), return_inverse=True)[1]
     width, mass = equal_width(probability), equal_mass(probability)
     return {
-        "ece_equal_width": _number(calibration_error(answer, probability, width)),
-        "ece_equal_mass": _number(calibration_error(answer, probability, mass)),
-        "rmsce_debiased": _number(debiased_error(answer, probability, mass)),
-        "brier_parts": {name: _number(value) for name, value in brier_parts(answer, probability, mass).items()},
+        "ece_equal_width": number(calibration_error(answer, probability, width)),
+        "ece_equal_mass": number(calibration_error(answer, probability, mass)),
+        "rmsce_debiased": number(debiased_error(answer, probability, mass)),
+        "brier_parts": {name: number(value) for name, value in brier_parts(answer, probability, mass).items()},
         **recalibration(answer, probability, member),
         "curve": smooth_curve(answer, probability, member),
     }
@@ -169,7 +169,7 @@ def top_label_error(truth: Float[ndarray, "n c"], probability: Float[ndarray, "n
     chosen = probability[told].argmax(axis=1)
     sure = np.clip(probability[told, chosen], 0, 1)
     right = truth[told, chosen] == 1
-    return _number(calibration_error(right.astype(float), sure, equal_width(sure)))
+    return number(calibration_error(right.astype(float), sure, equal_width(sure)))
 
 
 def _why_not(answer: ndarray, logit: ndarray, member: ndarray) -> str:
@@ -189,7 +189,7 @@ def _estimate(fitted: Any, place: int, why: str) -> dict[str, Any]:
         return {"value": None, "low": None, "high": None, "reason": why}
     value = float(fitted.coefficient[place])
     low, high = wald(value, float(fitted.covariance[place, place]))
-    return {"value": value, "low": _number(low), "high": _number(high)}
+    return {"value": value, "low": number(low), "high": number(high)}
 
 
 def _spline(values: ndarray, knots: Float[ndarray, " k"]) -> list[ndarray]:
@@ -214,7 +214,3 @@ def _logit(probability: ndarray) -> ndarray:
 
 def _expit(value: ndarray) -> ndarray:
     return np.asarray(1 / (1 + np.exp(-value)))
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else float(value)
