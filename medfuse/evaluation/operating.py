@@ -56,7 +56,7 @@ def at_threshold(
         "npv": "no case was predicted not to have it",
     }
     for name, (above, below) in of.items():
-        found[name] = _share(by_patient[:, above].sum(axis=1), by_patient[:, below].sum(axis=1), why[name])
+        found[name] = share_interval(by_patient[:, above].sum(axis=1), by_patient[:, below].sum(axis=1), why[name])
     found["f1"] = _delta(by_patient, _f1, bounds=(0, 1), why="no case with this label, predicted or true")
     found["mcc"] = _delta(by_patient, _mcc, bounds=(-1, 1), why="a row or a column of the table is empty")
     lacking = "undefined with an empty class or a share of exactly 0 or 1"
@@ -103,8 +103,14 @@ def decision_curve(
     return curve
 
 
-def _share(above: Float[ndarray, " g"], below: Float[ndarray, " g"], why: str) -> dict[str, Any]:
-    """A ratio of sums over patients with a Wilson interval at the effective number of cases."""
+def share_interval(above: Float[ndarray, " g"], below: Float[ndarray, " g"], why: str) -> dict[str, Any]:
+    """A share with a Wilson interval at the effective number of cases (Rao & Scott 1992).
+
+    Args:
+        above: What is counted, by patient [G].
+        below: Out of how many, by patient [G].
+        why: The reason to give where there is nothing to count.
+    """
     total, positive = float(below.sum()), float(above.sum())
     if not total:
         return _nothing(why)
