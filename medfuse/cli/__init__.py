@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from medfuse.cli.classify import classify
+from medfuse.cli.compare import compare
 from medfuse.cli.dashboard import dashboard
 from medfuse.cli.demo import demo
 from medfuse.cli.evaluate import evaluate
@@ -29,6 +30,7 @@ app.command("sample-data")(sample_data)
 app.command("import")(import_)
 app.command()(train)
 app.command()(evaluate)
+app.command()(compare)
 app.command()(classify)
 app.command()(dashboard)
 

@@ -18,10 +18,12 @@ from medfuse.cohort import Cohort
 from medfuse.encoders.cache import TokenCache, default_cache
 from medfuse.errors import CohortError
 from medfuse.evaluation.baselines import BASELINES
+from medfuse.evaluation.compare import CASES, write_cases
 from medfuse.evaluation.held import Held, Progress, collect, fit_baselines, stored_thresholds
 from medfuse.evaluation.mistakes import worst_cases
 from medfuse.evaluation.reliance import altered_areas, interplay, mean_shapley, verdicts
 from medfuse.evaluation.report import write_report
+from medfuse.evaluation.subgroups import columns_of, subgroups
 from medfuse.evaluation.summary import headline, summarise
 from medfuse.inference import Predictor, write_predictions
 
@@ -40,18 +42,24 @@ class Evaluation:
         metrics: What `metrics.json` holds.
         predictions: One a case, in order.
         title: For the report.
+        cases: The cases, in the order of the predictions.
+        thresholds: From which each label counts as predicted, one row a case.
     """
 
     metrics: Mapping[str, Any]
     predictions: Sequence[Prediction]
     title: str = "Evaluation"
+    cases: Sequence[Case] = ()
+    thresholds: Sequence[Float[ndarray, " c"]] = ()
 
     def save(self, folder: str | Path) -> Path:
-        """Write `metrics.json`, `predictions.jsonl`, `predictions.parquet` and `report.html`."""
+        """Write `metrics.json`, `predictions.jsonl`, `predictions.parquet`, `cases.csv` and `report.html`."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         write_predictions(self.predictions, folder / "predictions.jsonl")
         write_predictions(self.predictions, folder / "predictions.parquet")
+        labels = tuple(self.metrics["labels"])
+        write_cases(folder / CASES, cases=self.cases, labels=labels, thresholds=self.thresholds)
         write_report(self.metrics, folder / "report.html", title=self.title)
         partial = folder / "metrics.json.partial"
         partial.write_text(json.dumps(self.metrics, indent=1, allow_nan=False) + "\n", encoding="utf-8")
@@ -64,6 +72,7 @@ def evaluate(
     cohort: Cohort | str | Path,
     *,
     baselines: bool = False,
+    by: Sequence[str] = (),
     draws: int = 1000,
     cache: Path | None = None,
     progress: Progress | None = None,
@@ -77,6 +86,7 @@ def evaluate(
         bundle: The bundle or its folder.
         cohort: The cohort or its folder.
         baselines: Whether to fit and report the plain references on the patients that the bundle was trained on.
+        by: Columns to report subgroups by, beside the cohort's group columns, sex and age.
         draws: Bootstrap draws of the intervals; 0 for none.
         cache: Where tokens of frozen encoders are kept; None takes the user's cache folder.
         progress: Called with 1 for each case.
@@ -95,11 +105,18 @@ def evaluate(
         known = [case for case in cohort.cases if bundle.split_of(case.patient_id) in ("train", "validation")]
         fit_baselines(predictor, known, cases, held, progress=progress)
     title = f"{bundle.config.name} on {cohort.name}"
-    return assemble(held, bundle=bundle, cohort=cohort, problems=problems, draws=draws, title=title)
+    return assemble(held, bundle=bundle, cohort=cohort, problems=problems, draws=draws, title=title, by=by)
 
 
 def assemble(
-    held: Held, *, bundle: Bundle, cohort: Cohort, problems: Sequence[str], draws: int, title: str
+    held: Held,
+    *,
+    bundle: Bundle,
+    cohort: Cohort,
+    problems: Sequence[str],
+    draws: int,
+    title: str,
+    by: Sequence[str] = (),
 ) -> Evaluation:
     """Measure what was collected. Cases that could not be classified are counted, not scored."""
     finite = [bool(np.isfinite(one).all()) for one in held.probability]
@@ -148,6 +165,15 @@ def assemble(
         "interplay": interplay(**same, present=present, task=bundle.task, thresholds=thresholds),
     }
     metrics["patterns"] = _patterns(present, truth, every[:, -1], shared)
+    metrics["subgroups"] = subgroups(
+        truth=truth,
+        probability=every[:, -1],
+        patients=patients,
+        columns=columns_of([held.cases[row] for row in scored], groups=cohort.groups, by=by),
+        labels=bundle.labels,
+        thresholds=thresholds,
+        draws=draws,
+    )
     metrics["conformal"] = _coverage(truth, [held.predictions[row] for row in scored], bundle)
     if held.baselines:
         metrics["baselines"] = {
@@ -165,7 +191,7 @@ def assemble(
     metrics["n_failed"] = len(failed)
     metrics["bundle"] = bundle.digest
     metrics["problems"] = told
-    return Evaluation(metrics, held.predictions, title)
+    return Evaluation(metrics, held.predictions, title, held.cases, held.thresholds)
 
 
 def _thresholds(predictor: Predictor, cohort: Cohort) -> dict[str, float | None]:
