@@ -36,7 +36,8 @@ def test_help_is_quick_and_needs_no_torch() -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", ["demo", "sample-data", "import", "audit", "split", "train", "evaluate", "classify", "dashboard"]
+    "verb",
+    ["demo", "sample-data", "import", "audit", "split", "train", "evaluate", "compare", "classify", "dashboard"],
 )
 def test_every_verb_has_help_with_an_example(verb: str) -> None:
     done = run(verb, "--help")
@@ -103,7 +104,7 @@ def test_train_evaluate_and_classify_by_files(tiny_cohort: Cohort, token_cache: 
     assert metrics["summary"]["n_cases"] == len(tiny_cohort.in_split("test"))
     assert metrics["baselines"]
     assert {path.name for path in (tmp_path / "e").iterdir()} == {
-        "metrics.json", "predictions.jsonl", "predictions.parquet", "report.html"
+        "metrics.json", "predictions.jsonl", "predictions.parquet", "cases.csv", "report.html"
     }  # fmt: skip
     case = tiny_cohort.cases[0]
     done = run("classify", bundle, "--scan", case.scans[0].path, "--value", "age=61", "--json")

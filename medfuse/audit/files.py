@@ -166,7 +166,7 @@ def _header(path: Path) -> dict[str, str]:
     """Elements of a DICOM header as text; broken ones are left out."""
     from pydicom import dcmread
 
-    from medfuse.imaging.header import BROKEN
+    from medfuse.imaging.elements import BROKEN
 
     tags = [*_FACETS, "PatientID", "SOPInstanceUID"]
     found: dict[str, str] = {}

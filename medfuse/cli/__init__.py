@@ -9,6 +9,7 @@ import typer
 
 from medfuse.cli.audit import audit
 from medfuse.cli.classify import classify
+from medfuse.cli.compare import compare
 from medfuse.cli.dashboard import dashboard
 from medfuse.cli.demo import demo
 from medfuse.cli.evaluate import evaluate
@@ -33,6 +34,7 @@ app.command()(audit)
 app.command()(split)
 app.command()(train)
 app.command()(evaluate)
+app.command()(compare)
 app.command()(classify)
 app.command()(dashboard)
 

@@ -20,6 +20,7 @@ def evaluate(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for metrics.json, predictions and report.html.")],
     baselines: Annotated[bool, typer.Option("--baselines", help="Compare with logistic regression.")] = False,
     folds: Annotated[int | None, typer.Option(min=2, help="Cross-validate a config by patient.")] = None,
+    by: Annotated[list[str] | None, typer.Option("--by", help="Report subgroups by this column too.")] = None,
     override: Overrides = None,
     draws: Annotated[int, typer.Option(min=0, help="Bootstrap draws of the intervals.")] = 1000,
     cache: Cache = None,
@@ -39,7 +40,9 @@ def evaluate(
         from medfuse.evaluation import evaluate as run
 
         with bar("evaluating", None) as advance:
-            found = run(bundle, read, baselines=baselines, draws=draws, cache=cache, progress=advance)
+            found = run(
+                bundle, read, baselines=baselines, by=tuple(by or ()), draws=draws, cache=cache, progress=advance
+            )
     else:
         config = load_config(bundle, override)
         from medfuse.evaluation import cross_validate

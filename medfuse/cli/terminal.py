@@ -53,8 +53,8 @@ def show_metrics(metrics: Mapping[str, Any], out: Path) -> None:
     )
     for evidence, value in (summary.get("best_reachable_auroc") or {}).items():
         typer.echo(f"best reachable AUROC from {evidence}: {value:.3f}")
-    for name, figure in metrics.get("reliance", {}).items():
-        typer.echo(f"{name}: AUROC {with_interval(figure)}")
+    for verdict in metrics.get("use", {}).get("verdicts", {}).values():
+        typer.echo(verdict["sentence"])
     typer.echo(f"Report: {out / 'report.html'}")
 
 

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from medfuse.bundle import Bundle
+from medfuse.calibration.thresholds import fixed_thresholds
 from medfuse.case import Case, Modality, Prediction
 from medfuse.cohort import Cohort
 from medfuse.encoders.cache import TokenCache, default_cache
 from medfuse.errors import CohortError
-from medfuse.evaluation.baselines import BASELINES, Baselines
+from medfuse.evaluation.baselines import BASELINES
+from medfuse.evaluation.compare import CASES, write_cases
+from medfuse.evaluation.held import Held, Progress, collect, fit_baselines, stored_thresholds
+from medfuse.evaluation.mistakes import worst_cases
+from medfuse.evaluation.reliance import altered_areas, interplay, mean_shapley, verdicts
 from medfuse.evaluation.report import write_report
+from medfuse.evaluation.subgroups import columns_of, subgroups
 from medfuse.evaluation.summary import headline, summarise
 from medfuse.inference import Predictor, write_predictions
 
@@ -25,7 +31,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from numpy import ndarray
 
-Progress = Callable[[int], None]
+__all__ = ["Evaluation", "Held", "assemble", "collect", "evaluate", "fit_baselines"]
 
 
 @dataclass(frozen=True)
@@ -36,18 +42,24 @@ class Evaluation:
         metrics: What `metrics.json` holds.
         predictions: One a case, in order.
         title: For the report.
+        cases: The cases, in the order of the predictions.
+        thresholds: From which each label counts as predicted, one row a case.
     """
 
     metrics: Mapping[str, Any]
     predictions: Sequence[Prediction]
     title: str = "Evaluation"
+    cases: Sequence[Case] = ()
+    thresholds: Sequence[Float[ndarray, " c"]] = ()
 
     def save(self, folder: str | Path) -> Path:
-        """Write `metrics.json`, `predictions.jsonl`, `predictions.parquet` and `report.html`."""
+        """Write `metrics.json`, `predictions.jsonl`, `predictions.parquet`, `cases.csv` and `report.html`."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         write_predictions(self.predictions, folder / "predictions.jsonl")
         write_predictions(self.predictions, folder / "predictions.parquet")
+        labels = tuple(self.metrics["labels"])
+        write_cases(folder / CASES, cases=self.cases, labels=labels, thresholds=self.thresholds)
         write_report(self.metrics, folder / "report.html", title=self.title)
         partial = folder / "metrics.json.partial"
         partial.write_text(json.dumps(self.metrics, indent=1, allow_nan=False) + "\n", encoding="utf-8")
@@ -55,22 +67,12 @@ class Evaluation:
         return folder
 
 
-@dataclass
-class Held:
-    """Held-out cases with what was said of them, collected over one or several folds."""
-
-    cases: list[Case] = field(default_factory=list)
-    predictions: list[Prediction] = field(default_factory=list)
-    probability: list[Float[ndarray, "p c"]] = field(default_factory=list)
-    present: list[tuple[Modality, ...]] = field(default_factory=list)
-    baselines: dict[str, list[Float[ndarray, " c"]]] = field(default_factory=dict)
-
-
 def evaluate(
     bundle: Bundle | str | Path,
     cohort: Cohort | str | Path,
     *,
     baselines: bool = False,
+    by: Sequence[str] = (),
     draws: int = 1000,
     cache: Path | None = None,
     progress: Progress | None = None,
@@ -84,6 +86,7 @@ def evaluate(
         bundle: The bundle or its folder.
         cohort: The cohort or its folder.
         baselines: Whether to fit and report the plain references on the patients that the bundle was trained on.
+        by: Columns to report subgroups by, beside the cohort's group columns, sex and age.
         draws: Bootstrap draws of the intervals; 0 for none.
         cache: Where tokens of frozen encoders are kept; None takes the user's cache folder.
         progress: Called with 1 for each case.
@@ -97,49 +100,33 @@ def evaluate(
     cases, problems = _held_out(bundle, cohort)
     predictor = Predictor(bundle, cache=TokenCache(cache or default_cache()))
     held = Held()
-    collect(predictor, cases, held, progress=progress)
+    collect(predictor, cases, held, thresholds=_thresholds(predictor, cohort), progress=progress)
     if baselines:
         known = [case for case in cohort.cases if bundle.split_of(case.patient_id) in ("train", "validation")]
         fit_baselines(predictor, known, cases, held, progress=progress)
     title = f"{bundle.config.name} on {cohort.name}"
-    return assemble(held, bundle=bundle, cohort=cohort, problems=problems, draws=draws, title=title)
-
-
-def collect(predictor: Predictor, cases: Iterable[Case], held: Held, *, progress: Progress | None = None) -> None:
-    """Classify cases and add what was said of them, for every pattern of modalities."""
-    for batch, _, probability in predictor.probabilities(cases):
-        held.cases += [one.case for one in batch]
-        held.predictions += predictor.predictions(batch, probability)
-        held.probability += list(probability.transpose(1, 0, 2))
-        held.present += [tuple(one.parts) for one in batch]
-        if progress is not None:
-            progress(len(batch))
-
-
-def fit_baselines(
-    predictor: Predictor, known: Sequence[Case], cases: Sequence[Case], held: Held, *, progress: Progress | None = None
-) -> None:
-    """Fit every reference on the known cases and add what it says of the held-out ones."""
-    bundle = predictor.bundle
-    labelled = [case for case in known if case.labelled]
-    if not labelled:
-        message = "baselines need the cases that the bundle was trained on; this cohort has none of them"
-        raise CohortError(message)
-    references = Baselines(task=bundle.task, labels=bundle.labels, config=bundle.config, seed=bundle.config.seed)
-    references.fit(predictor.encoder.stream(labelled))
-    for name, probability in references.predict(predictor.encoder.stream(cases)).items():
-        held.baselines.setdefault(name, []).extend(probability)
-    if progress is not None:
-        progress(0)
+    return assemble(held, bundle=bundle, cohort=cohort, problems=problems, draws=draws, title=title, by=by)
 
 
 def assemble(
-    held: Held, *, bundle: Bundle, cohort: Cohort, problems: Sequence[str], draws: int, title: str
+    held: Held,
+    *,
+    bundle: Bundle,
+    cohort: Cohort,
+    problems: Sequence[str],
+    draws: int,
+    title: str,
+    by: Sequence[str] = (),
 ) -> Evaluation:
     """Measure what was collected. Cases that could not be classified are counted, not scored."""
-    scored = [row for row, prediction in enumerate(held.predictions) if prediction.error is None]
-    failed = [p for p in held.predictions if p.error is not None]
-    told = [*problems, *(f"case {p.case_id} could not be classified: {p.error}" for p in failed)]
+    finite = [bool(np.isfinite(one).all()) for one in held.probability]
+    scored = [row for row, one in enumerate(held.predictions) if one.error is None and finite[row]]
+    failed = [p for p, good in zip(held.predictions, finite, strict=True) if p.error is not None or not good]
+    reasons = (p.error or "the model gave a probability that is not a number" for p in failed)
+    told = [
+        *problems,
+        *(f"case {p.case_id} could not be classified: {r}" for p, r in zip(failed, reasons, strict=True)),
+    ]
     for prediction in held.predictions:
         if prediction.error is None:
             told += [f"case {prediction.case_id}: {warning}" for warning in prediction.warnings if "cannot" in warning]
@@ -149,22 +136,77 @@ def assemble(
         raise CohortError(message)
     patients = [held.cases[row].patient_id for row in scored]
     every = np.stack([held.probability[row] for row in scored])  # [N, patterns, C]
+    thresholds = np.stack([held.thresholds[row] for row in scored])
+    present = [held.present[row] for row in scored]
     shared: dict[str, Any] = {"patients": patients, "task": bundle.task, "draws": draws}
     metrics = summarise(
-        truth=truth, probability=every[:, -1], labels=bundle.labels, best=_best(held, scored, bundle, cohort), **shared
+        truth=truth,
+        probability=every[:, -1],
+        labels=bundle.labels,
+        thresholds=thresholds,
+        best=_best(held, scored, bundle, cohort),
+        **shared,
     )
-    metrics["reliance"] = _reliance(truth, every, bundle, shared)
-    metrics["patterns"] = _patterns([held.present[row] for row in scored], truth, every[:, -1], shared)
+    place = {row: number for number, row in enumerate(scored)}
+    altered = {
+        what: {place[row]: said for row, said in rows.items() if row in place} for what, rows in held.altered.items()
+    }
+    metrics["reliance"] = altered_areas(
+        truth=truth,
+        every=every,
+        altered={what: rows for what, rows in altered.items() if rows},
+        modalities=bundle.model.modalities,
+        patients=patients,
+    )
+    same: dict[str, Any] = {"truth": truth, "every": every, "modalities": bundle.model.modalities, "patients": patients}
+    metrics["use"] = {
+        "verdicts": verdicts(metrics["reliance"], bundle.model.modalities),
+        "shapley": mean_shapley(**same),
+        "interplay": interplay(**same, present=present, task=bundle.task, thresholds=thresholds),
+    }
+    metrics["patterns"] = _patterns(present, truth, every[:, -1], shared)
+    metrics["subgroups"] = subgroups(
+        truth=truth,
+        probability=every[:, -1],
+        patients=patients,
+        columns=columns_of([held.cases[row] for row in scored], groups=cohort.groups, by=by),
+        labels=bundle.labels,
+        thresholds=thresholds,
+        draws=draws,
+    )
     metrics["conformal"] = _coverage(truth, [held.predictions[row] for row in scored], bundle)
     if held.baselines:
         metrics["baselines"] = {
             BASELINES[name]: headline(truth=truth, probability=np.array(found)[scored], **shared)
             for name, found in held.baselines.items()
         }
+    metrics["errors"] = worst_cases(
+        truth=truth,
+        probability=every[:, -1],
+        case_ids=[held.cases[row].case_id for row in scored],
+        labels=bundle.labels,
+        task=bundle.task,
+        thresholds=thresholds,
+    )
     metrics["n_failed"] = len(failed)
     metrics["bundle"] = bundle.digest
     metrics["problems"] = told
-    return Evaluation(metrics, held.predictions, title)
+    return Evaluation(metrics, held.predictions, title, held.cases, held.thresholds)
+
+
+def _thresholds(predictor: Predictor, cohort: Cohort) -> dict[str, float | None]:
+    """Those of training; for a bundle that has none, from its validation patients as far as the cohort has them."""
+    bundle = predictor.bundle
+    if stored := stored_thresholds(bundle):
+        return stored
+    cases = [case for case in cohort.cases if case.labelled and bundle.split_of(case.patient_id) == "validation"]
+    found = [(batch, said[-1]) for batch, _, said in predictor.probabilities(cases)]
+    if not found:
+        return {}
+    truth = np.array([_truth(one.case, bundle) for batch, _ in found for one in batch])
+    probability = np.concatenate([said for _, said in found])
+    fixed = fixed_thresholds(probability=probability, truth=truth, labels=bundle.labels)
+    return {label: entry["threshold"] for label, entry in fixed["by_label"].items()}
 
 
 def _held_out(bundle: Bundle, cohort: Cohort) -> tuple[list[Case], list[str]]:
@@ -201,21 +243,6 @@ def _best(held: Held, scored: Sequence[int], bundle: Bundle, cohort: Cohort) -> 
         for evidence, posterior in truth.items()
         if all(case_id in posterior for case_id in ids)
     }
-
-
-def _reliance(
-    truth: Float[ndarray, "n c"], every: Float[ndarray, "n p c"], bundle: Bundle, shared: Mapping[str, Any]
-) -> dict[str, Any]:
-    """AUROC of the same model with a modality withheld from every case, and with that modality alone."""
-    modalities = bundle.model.modalities
-    if len(modalities) < 2:
-        return {}
-    found = {}
-    for place, name in enumerate(modalities):
-        without, alone = (1 << len(modalities)) - 1 - (1 << place), 1 << place
-        found[f"without {name}"] = headline(truth=truth, probability=every[:, without], **shared)["auroc"]
-        found[f"{name} alone"] = headline(truth=truth, probability=every[:, alone], **shared)["auroc"]
-    return found
 
 
 def _patterns(

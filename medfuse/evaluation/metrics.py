@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from numpy import ndarray
 
 METRICS = ("auroc", "auprc", "brier", "ece", "log_loss")
+SCORED = (*METRICS, "sensitivity_at_specificity")  # what a Scorer gives; the last is told by label only
+
+SPECIFICITY = 0.9  # at least this, where sensitivity is read off the ROC curve
 
 BINS = 10  # of equal mass; Naeini et al. 2015 use ten
 SMALLEST = float(np.finfo(np.float64).eps)  # a probability of 0 costs -log of this, as in scikit-learn's log_loss
@@ -48,14 +51,16 @@ class Scorer:
         Returns:
             Name of the metric to values [C], or [B, C] where weights were [B, N]. NaN means undefined: AUROC and AUPRC
             need a case with and a case without the label, the others need a case for which the label is known.
+            `sensitivity_at_specificity` is the highest sensitivity of a threshold whose specificity is `SPECIFICITY`
+            or more; the threshold is found on these same cases, so it says what a model could do, not what it does.
         """
         weights = np.ones((1, self.shape[0])) if weight is None else np.atleast_2d(np.asarray(weight, dtype=float))
         if weights.ndim != 2 or weights.shape[1] != self.shape[0]:
             message = f"weights are {weights.shape}; {self.shape[0]} cases need [N] or [B, N]"
             raise ValueError(message)
-        values = np.stack([label.scored(weights) for label in self._labels], axis=-1)  # [5, B, C]
+        values = np.stack([label.scored(weights) for label in self._labels], axis=-1)  # [6, B, C]
         flat = weight is None or np.asarray(weight).ndim == 1
-        return {name: value[0] if flat else value for name, value in zip(METRICS, values, strict=True)}
+        return {name: value[0] if flat else value for name, value in zip(SCORED, values, strict=True)}
 
     def bins(self) -> list[ndarray]:
         """The bins of the calibration error by label: mean probability, positives and cases a bin [bins, 3]."""
@@ -173,22 +178,23 @@ class _Label:
             for side in ("left", "right")
         ]
         self.residual = self.truth - self.probability
-        self.starts = _bin_starts(self.probability)
+        self.starts = bin_starts(self.probability)
         clipped = np.clip(self.probability, SMALLEST, 1 - SMALLEST)
         loss = -np.where(self.truth == 1, np.log(clipped), np.log1p(-clipped))
         self.losses: Float[ndarray, "k 3"] = np.stack([np.ones_like(loss), self.residual**2, loss], axis=1)
 
-    def scored(self, weights: Float[ndarray, "b n"]) -> Float[ndarray, "5 b"]:
-        """The metrics in the order of `METRICS` under each row of weights."""
+    def scored(self, weights: Float[ndarray, "b n"]) -> Float[ndarray, "6 b"]:
+        """The metrics in the order of `SCORED` under each row of weights."""
         if not self.order.size:
-            return np.full((len(METRICS), len(weights)), np.nan)
+            return np.full((len(SCORED), len(weights)), np.nan)
         weight = weights.take(self.order, axis=1)
         total, squared, loss = (weight @ self.losses).T
         gaps = np.add.reduceat(weight * self.residual, self.starts, axis=1)
-        rank = self._ranked(weight)
-        return np.stack([*rank, *(_ratio(sums, total) for sums in (squared, np.abs(gaps).sum(axis=1), loss))])
+        area, average, sensitivity = self._ranked(weight)
+        means = (_ratio(sums, total) for sums in (squared, np.abs(gaps).sum(axis=1), loss))
+        return np.stack([area, average, *means, sensitivity])
 
-    def _ranked(self, weight: Float[ndarray, "b k"]) -> tuple[ndarray, ndarray]:
+    def _ranked(self, weight: Float[ndarray, "b k"]) -> tuple[ndarray, ndarray, ndarray]:
         start, end, first, last = self.runs
         every = _running(weight)
         positive = _running(weight.take(self.positive, axis=1))
@@ -202,8 +208,11 @@ class _Label:
         precision = np.divide(positive[:, last], upto, out=np.zeros_like(upto), where=upto > 0)
         undefined = (n_positive <= 0) | (n_negative <= 0)
         area = _ratio(won, np.where(undefined, 0, n_positive * n_negative))
-        average = _ratio((here * precision).sum(axis=1), np.where(undefined, 0, n_positive))
-        return area, average
+        n_positive = np.where(undefined, 0, n_positive)
+        average = _ratio((here * precision).sum(axis=1), n_positive)
+        allowed = negatives <= (1 - SPECIFICITY) * n_negative[:, None] + 1e-9
+        sensitivity = _ratio(np.max(positive[:, last] * allowed, axis=1, initial=0), n_positive)
+        return area, average, sensitivity
 
     def gap(self, told: Float[ndarray, " n"]) -> float:
         """The calibration error if `told` were the truth."""
@@ -218,11 +227,11 @@ class _Label:
         return np.stack([sums[0] / sums[2], sums[1], sums[2]], axis=1)[::-1]
 
 
-def _bin_starts(falling: Float[ndarray, " k"]) -> Int[ndarray, " bins"]:
+def bin_starts(falling: Float[ndarray, " k"], *, bins: int = BINS) -> Int[ndarray, " bins"]:
     """Where each bin of equal mass starts in falling probabilities; a run of equal ones goes to the upper bin."""
     if not falling.size:
         return np.empty(0, dtype=int)
-    last = -(-np.arange(1, BINS + 1) * falling.size // BINS) - 1  # the last case of each bin, were there no ties
+    last = -(-np.arange(1, bins + 1) * falling.size // bins) - 1  # the last case of each bin, were there no ties
     ends = np.searchsorted(-falling, -falling[last[last >= 0]], side="right")
     return np.unique(np.concatenate([[0], ends[ends < falling.size]]))
 

@@ -9,15 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medfuse.cohort import Task
-from medfuse.evaluation.intervals import (
-    DRAWS,
-    LEVEL,
-    bootstrap,
-    centred_interval,
-    percentile_interval,
-    wilson_interval,
-)
-from medfuse.evaluation.metrics import BINS, METRICS, Scorer, calibrated_ece, categorical_log_loss
+from medfuse.evaluation.intervals import DRAWS, LEVEL, number, wilson_interval
+from medfuse.evaluation.measured import METHOD, Measured
+from medfuse.evaluation.metrics import BINS, Scorer
+from medfuse.evaluation.operating import at_threshold, decision_curve
+from medfuse.evaluation.reliability import reliability_of, top_label_error
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -35,6 +31,7 @@ def summarise(
     task: Task,
     draws: int = DRAWS,
     seed: int = 0,
+    thresholds: Float[ndarray, "n c"] | None = None,
     best: Mapping[str, Float[ndarray, "n c"]] | None = None,
 ) -> dict[str, Any]:
     """All that is measured from truth and probabilities, ready for JSON (what is undefined is None, with a reason).
@@ -49,12 +46,17 @@ def summarise(
         task: `multiclass` or `multilabel`.
         draws: Bootstrap draws; 0 for no intervals.
         seed: Of the draws. The same seed and cases give the same draws to every model.
+        thresholds: From which each label counts as predicted, fixed on other cases than these [N, C]; NaN where none
+            could be. None leaves out what needs them.
         best: True posterior of the same cases by evidence (`image`, `text`, `tabular`, `all`), where it is known.
 
     Returns:
-        `summary` first, as of `headline` with `n_unlabelled` and `best_reachable_auroc`; then `task`; `interval` (how
+        `summary` first, as of `headline` with `n_unlabelled`, `ece_most_probable` (multiclass) and
+        `best_reachable_auroc`; then `task`; `interval` (how
         intervals were made); `labels` (by label: `n`, `n_positive`, `n_negative`, `prevalence` and the metrics);
-        `confusion`; `reliability` (by label: bins with `mean_predicted`, `observed`, `n`, `low`, `high`).
+        `confusion`; `reliability` (by label: bins with `mean_predicted`, `observed`, `n`, `low`, `high`); `calibration`
+        (by label, as of `reliability_of`), `operating` (by label, as of `at_threshold`) and `decision_curves` (by
+        label, as of `decision_curve`).
 
     Raises:
         ValueError: If shapes or values are not as said.
@@ -63,10 +65,12 @@ def summarise(
     if truth.ndim != 2 or truth.shape != (len(patients), len(labels)):
         message = f"truth is {truth.shape}; {len(patients)} cases with {len(labels)} labels were expected"
         raise ValueError(message)
-    measured = _Measured(truth, probability, patients, task, draws, seed)
+    measured = Measured(truth, probability, patients, task, draws, seed)
     summary = measured.headline() | {"n_unlabelled": len(truth) - len(measured.truth)}
     if undefined := [label for label, value in zip(labels, measured.value["auroc"], strict=True) if math.isnan(value)]:
         summary["labels_without_auroc"] = undefined
+    if measured.exclusive:
+        summary["ece_most_probable"] = top_label_error(measured.truth, measured.probability)
     if best:
         summary["best_reachable_auroc"] = {
             evidence: _best(measured.truth, np.asarray(posterior, dtype=float)[measured.known])
@@ -79,12 +83,12 @@ def summarise(
             "level": LEVEL,
             "draws": draws,
             "seed": seed,
-            "method": "percentile bootstrap over patients; that of ece is moved so that its draws' mean is the value",
+            "method": METHOD,
         },
         "labels": {label: measured.of_label(index) for index, label in enumerate(labels)},
         "confusion": _confusion(measured.truth, measured.probability, labels=labels, task=task),
         "reliability": dict(zip(labels, map(_reliability, measured.scorer.bins()), strict=True)),
-    }
+    } | _by_label(measured, labels, None if thresholds is None else np.asarray(thresholds)[measured.known])
 
 
 def headline(
@@ -107,87 +111,29 @@ def headline(
         model on these cases; `n_cases` and `n_patients`.
     """
     truth, probability = np.asarray(truth, dtype=float), np.asarray(probability, dtype=float)
-    return _Measured(truth, probability, patients, task, draws, seed).headline()
+    return Measured(truth, probability, patients, task, draws, seed).headline()
 
 
-class _Measured:
-    """Values and bootstrap draws of every metric on the labelled cases."""
-
-    def __init__(
-        self, truth: ndarray, probability: ndarray, patients: Sequence[str], task: Task, draws: int, seed: int
-    ) -> None:
-        self.known = ~np.isnan(truth).all(axis=1)
-        self.truth, self.probability = truth[self.known], probability[self.known]
-        self.patients = [patient for patient, known in zip(patients, self.known, strict=True) if known]
-        self.n_patients = len(set(self.patients))
-        self.exclusive = task == "multiclass"
-        self.seed = seed
-        self.scorer = Scorer(truth=self.truth, probability=self.probability)
-        self.value = {name: value[0] for name, value in self._scored(np.ones((1, len(self.truth)))).items()}
-        if self.n_patients < 2:  # every draw would be the sample itself, and its interval a false certainty
-            draws = 0
-        drawn = bootstrap(self._scored, patients=self.patients, draws=draws, seed=seed)
-        self.draws = drawn or {name: np.empty((0, *np.shape(value))) for name, value in self.value.items()}
-
-    def _scored(self, weight: Float[ndarray, "b n"]) -> dict[str, ndarray]:
-        scored = self.scorer(weight)
-        if self.exclusive:
-            scored["categorical"] = categorical_log_loss(self.truth, self.probability, weight)
-        return scored
-
-    def headline(self) -> dict[str, Any]:
-        summary: dict[str, Any] = {}
-        for name in METRICS:
-            if name == "log_loss" and self.exclusive:
-                value, draws = self.value["categorical"], self.draws["categorical"]
-            else:
-                # The labels that have a value, in each draw the same ones: a draw without one of them is left out,
-                # because a mean over other labels is another quantity.
-                defined = ~np.isnan(self.value[name])
-                value = self.value[name][defined].mean() if defined.any() else np.nan
-                draws = self.draws[name][:, defined].mean(axis=1) if defined.any() else np.empty(0)
-            why = "no labelled case" if not len(self.truth) else "no label has cases with and cases without it"
-            summary[name] = self._figure(name, value, draws, why)
-        chance = calibrated_ece(
-            truth=self.truth, probability=self.probability, exclusive=self.exclusive, seed=self.seed
-        )
-        low, high = percentile_interval(chance)
-        summary["ece_if_calibrated"] = {"value": _number(chance.mean()), "low": _number(low), "high": _number(high)}
-        return summary | {"n_cases": len(self.truth), "n_patients": self.n_patients}
-
-    def of_label(self, index: int) -> dict[str, Any]:
-        column = self.truth[:, index]
-        n, positive = int((~np.isnan(column)).sum()), int((column == 1).sum())
-        why = (
-            "no case for which it is known"
-            if n == 0
-            else "no case with this label"
-            if positive == 0
-            else "no case without this label"
-        )
-        counts = {"n": n, "n_positive": positive, "n_negative": n - positive}
-        figures = {
-            name: self._figure(name, self.value[name][index], self.draws[name][:, index], why) for name in METRICS
-        }
-        return counts | {"prevalence": positive / n if n else None} | figures
-
-    def _figure(self, name: str, value: float, draws: Float[ndarray, " draws"], why: str) -> dict[str, Any]:
-        """Value and interval, with the reason for whatever is not there."""
-        if math.isnan(value):
-            return {"value": None, "low": None, "high": None, "reason": why}
-        value = float(value)
-        lost = int(np.isnan(draws).sum())
-        if lost == len(draws):
-            why = (
-                "one patient gives no interval"
-                if self.n_patients < 2
-                else "no draw has what the metric needs"
-                if lost
-                else "no draws were asked for"
-            )
-            return {"value": value, "low": None, "high": None, "reason": why}
-        low, high = centred_interval(draws, value=value) if name == "ece" else percentile_interval(draws)
-        return {"value": value, "low": low, "high": high} | ({"draws_left_out": lost} if lost else {})
+def _by_label(
+    measured: Measured, labels: Sequence[str], thresholds: Float[ndarray, "n c"] | None
+) -> dict[str, dict[str, Any]]:
+    """Calibration, figures at the fixed thresholds and net benefit, from the cases for which a label is known."""
+    found: dict[str, dict[str, Any]] = {"calibration": {}, "operating": {}, "decision_curves": {}}
+    patients = np.array(measured.patients, dtype=str)
+    for c, label in enumerate(labels):
+        rows = np.flatnonzero(~np.isnan(measured.truth[:, c]))
+        answer, said, whose = measured.truth[rows, c], measured.probability[rows, c], patients[rows]
+        found["calibration"][label] = reliability_of(answer, said, whose)
+        found["decision_curves"][label] = decision_curve(answer, said, whose)
+        if thresholds is not None:
+            told = ~np.isnan(thresholds[rows, c])
+            at = thresholds[rows, c][told]
+            found["operating"][label] = {
+                "threshold": float(at[0]) if at.size and (at == at[0]).all() else None,
+                "n_without_threshold": int((~told).sum()),
+                **at_threshold(answer[told], said[told], at, whose[told]),
+            }
+    return found if thresholds is not None else {k: v for k, v in found.items() if k != "operating"}
 
 
 def _best(truth: ndarray, posterior: ndarray) -> float | None:
@@ -195,7 +141,7 @@ def _best(truth: ndarray, posterior: ndarray) -> float | None:
     if not len(truth) or np.isnan(posterior).any():
         return None
     values = Scorer(truth=truth, probability=posterior)()["auroc"]
-    return _number(values[~np.isnan(values)].mean()) if (~np.isnan(values)).any() else None
+    return number(values[~np.isnan(values)].mean()) if (~np.isnan(values)).any() else None
 
 
 def _confusion(truth: ndarray, probability: ndarray, *, labels: Sequence[str], task: Task) -> dict[str, Any]:
@@ -223,7 +169,3 @@ def _reliability(bins: Float[ndarray, "bins 3"]) -> list[dict[str, Any]]:
         low, high = wilson_interval(positive=positive, total=n)
         points.append({"mean_predicted": mean, "observed": positive / n, "n": int(n), "low": low, "high": high})
     return points
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else float(value)

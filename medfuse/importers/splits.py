@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from medfuse.case import SPLITS, Case, Split
-from medfuse.cohort import SPLIT_TWENTIETHS, patient_folds
+from medfuse.splits import SPLIT_TWENTIETHS, patient_folds
 
 # How sources call them.
 SPLIT_NAMES: Mapping[str, Split] = {

@@ -17,7 +17,8 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, TQDMProg
 from lightning.pytorch.loggers import CSVLogger
 
 from medfuse.bundle import Bundle, patient_digest, require_free
-from medfuse.calibration import Calibration, calibrate
+from medfuse.calibration import Calibration, calibrate, pattern_of
+from medfuse.calibration.thresholds import fixed_thresholds
 from medfuse.case import SPLITS, Case, Split
 from medfuse.cohort import Cohort
 from medfuse.config import Config
@@ -106,6 +107,7 @@ def fit(
     _reduce(model, encoded)
     found = _learn(model, cohort, encoded, work=work, show=show)
     calibration = _calibrate(model, cohort, encoded["calibration"])
+    thresholds = _thresholds(model, cohort, encoded["validation"], calibration)
     facts: dict[str, Any] = {
         "cohort": cohort.name,
         "licence": cohort.licence,
@@ -113,6 +115,7 @@ def fit(
         "unreadable": len(unreadable),
         **found,
         "calibration": dict(calibration.choice),
+        "thresholds": thresholds,
     }
     seen: dict[Split, frozenset[str]] = {
         split: frozenset(patient_digest(case.patient_id) for case in cohort.in_split(split))
@@ -254,6 +257,18 @@ def _calibrate(model: DiagnosisModel, cohort: Cohort, encoded: Sequence[EncodedC
         task=cohort.task,
         patients=[one.case.patient_id for one in encoded],
         seed=model.config.seed,
+    )
+
+
+def _thresholds(
+    model: DiagnosisModel, cohort: Cohort, encoded: Sequence[EncodedCase], calibration: Calibration
+) -> dict[str, Any]:
+    """From which probability on each label counts as predicted, by the validation split."""
+    decided = decide_all(model, [one.parts for one in encoded])
+    return fixed_thresholds(
+        probability=calibration.probability(decided.logits[:, -1], pattern_of(decided.present)),
+        truth=targets([one.case for one in encoded], cohort.labels).double().numpy(),
+        labels=cohort.labels,
     )
 
 

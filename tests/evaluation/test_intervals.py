@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 
 from medfuse.evaluation import intervals
 from medfuse.evaluation.intervals import (
+    bca_interval,
     bootstrap,
     centred_interval,
+    jackknife,
     patient_weights,
     percentile_interval,
     wilson_interval,
@@ -127,3 +129,48 @@ def test_wilson_interval_agrees_with_scipy():
     for positive, total in [(0, 5), (5, 5), (3, 17)]:
         theirs = binomtest(positive, total).proportion_ci(method="wilson")
         assert wilson_interval(positive=positive, total=total) == pytest.approx((theirs.low, theirs.high), abs=1e-9)
+
+
+def test_bca_agrees_with_scipy():
+    from scipy import stats
+
+    values = np.random.default_rng(5).exponential(size=40)
+    drawn = _weights([str(i) for i in range(40)], draws=20_000) @ values / 40
+    left_out = jackknife(lambda w: {"mean": w @ values / w.sum(axis=1)}, patients=[str(i) for i in range(40)])["mean"]
+    ours = bca_interval(drawn, value=values.mean(), left_out=left_out)
+    theirs = stats.bootstrap((values,), np.mean, n_resamples=20_000, method="BCa", rng=1).confidence_interval
+    assert ours == pytest.approx((theirs.low, theirs.high), abs=0.01)
+    plain = percentile_interval(drawn)
+    assert ours[1] - plain[1] > 0.005  # skew to the right moves the interval to the right
+
+
+def test_jackknife_leaves_out_patients_and_groups_of_them(monkeypatch):
+    patients = ["a", "a", "b", "c", "c", "c"]
+
+    def counted(weight):
+        return {"n": weight.sum(axis=1), "w": weight}
+
+    left = jackknife(counted, patients=patients)
+    assert sorted(left["n"].tolist()) == [3, 4, 5]
+    assert (left["w"][:, 0] == left["w"][:, 1]).all()
+    monkeypatch.setattr(intervals, "GROUPS", 2)
+    assert len(jackknife(counted, patients=patients)["n"]) == 2
+    assert jackknife(counted, patients=["a", "a"]) == {}
+
+
+def test_bca_without_an_estimate_of_bias_is_the_percentile_interval():
+    draws = np.linspace(0.2, 0.4, 101)
+    assert bca_interval(draws, value=0.1, left_out=draws) == percentile_interval(draws)
+    assert np.isnan(bca_interval(np.array([np.nan]), value=0.1, left_out=draws)).all()
+    assert bca_interval(np.full(9, 0.5), value=0.5, left_out=np.full(9, 0.5)) == (0.5, 0.5)
+
+
+def test_threads_change_nothing(monkeypatch):
+    patients = [str(i) for i in range(50)]
+    scorer = Scorer(truth=np.tile([[1.0], [0.0]], (25, 1)), probability=np.random.default_rng(0).random((50, 1)))
+    monkeypatch.setattr(intervals, "CELLS", 100)
+    many = bootstrap(scorer, patients=patients, draws=40)
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    one = bootstrap(scorer, patients=patients, draws=40)
+    for name, values in many.items():
+        np.testing.assert_array_equal(values, one[name])

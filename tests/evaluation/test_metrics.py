@@ -228,3 +228,14 @@ def test_chance_level_of_ece_is_what_calibrated_models_show(exclusive):
         shown.append(ece(truth, probability).mean())
     assert chance.mean() == pytest.approx(np.mean(shown), abs=0.004)
     assert np.quantile(chance, 0.975) == pytest.approx(np.quantile(shown, 0.975), abs=0.008)
+
+
+def test_sensitivity_at_fixed_specificity_agrees_with_proc_1_18():
+    """In R: i <- 0:119; y <- as.integer((i*7) %% 10 < 4); s <- ((i*37) %% 101 + 30*y)/131.
+
+    a <- coords(roc(y, s, direction="<"), "all"); max(a$sensitivity[a$specificity >= 0.9])
+    """
+    i = np.arange(120)
+    y = ((i * 7) % 10 < 4).astype(float)
+    scored = Scorer(truth=y[:, None], probability=((i * 37) % 101 + 30 * y)[:, None] / 131)()
+    assert scored["sensitivity_at_specificity"][0] == pytest.approx(0.4791666667)

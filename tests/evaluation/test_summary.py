@@ -149,3 +149,56 @@ def test_a_truth_unknown_for_some_case_gives_no_best():
 def test_shapes_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="120 cases with 2 labels"):
         _summary(labels=LABELS[:2])
+
+
+def test_label_details_agree_with_the_headline():
+    truth, probability, _ = _multiclass()
+    metrics = _summary(thresholds=np.full((120, 3), [0.4, 0.5, np.nan]))
+    json.dumps(metrics, allow_nan=False)
+    for label in LABELS:
+        figures, detail = metrics["labels"][label], metrics["calibration"][label]
+        assert detail["ece_equal_mass"] == pytest.approx(figures["ece"]["value"])
+        parts = detail["brier_parts"]
+        whole = parts["reliability"] - parts["resolution"] + parts["uncertainty"]
+        assert whole + parts["within_variance"] - parts["within_covariance"] == pytest.approx(figures["brier"]["value"])
+        assert figures["auroc_delong"]["low"] == pytest.approx(figures["auroc"]["low"], abs=0.05)
+        assert detail["slope"]["low"] < 1 < detail["slope"]["high"]  # labels were drawn from the probabilities
+        assert len(metrics["decision_curves"][label]) == 49
+    assert metrics["operating"]["infection"]["threshold"] == 0.4
+    known = truth[6:, 0] == 1
+    assert metrics["operating"]["infection"]["sensitivity"]["value"] == np.mean(probability[6:, 0][known] >= 0.4)
+    assert metrics["operating"]["collapse"]["n_without_threshold"] == 114
+    assert metrics["operating"]["collapse"]["sensitivity"]["value"] is None
+    assert "operating" not in _summary()
+
+
+@pytest.mark.parametrize("task", ["multiclass", "multilabel"])
+def test_bad_input_gives_stated_results(task):
+    truth, probability, _ = _multiclass()
+    one_absent = truth.copy()
+    one_absent[one_absent[:, 2] == 1] = [1, 0, 0]
+    few = {"truth": truth[-1:], "probability": probability[-1:], "patients": ["p"]}
+    cases = {
+        "one class absent": {"truth": one_absent},
+        "one case": few,
+        "all labels blank": {"truth": np.full_like(truth, np.nan)},
+        "constant": {"probability": np.full_like(probability, 1 / 3)},
+        "certain": {"probability": np.nan_to_num(truth, nan=0.5)},
+    }
+    for name, changes in cases.items():
+        changes["thresholds"] = np.full(changes.get("truth", truth).shape, 0.5)
+        metrics = _summary(task, draws=40, **changes)
+        json.dumps(metrics, allow_nan=False)
+        for metric in METRICS:
+            figures = [metrics["summary"][metric], *(metrics["labels"][label][metric] for label in LABELS)]
+            assert all(figure["low"] is not None or figure["reason"] for figure in figures), (name, metric)
+        area = metrics["summary"]["auroc"]
+        if name == "constant":
+            assert area["value"] == 0.5
+            assert area["low"] is None
+            assert "alike" in area["reason"]
+        if name in ("one case", "all labels blank"):
+            assert area["value"] is None
+            assert area["reason"]
+    with pytest.raises(ValueError, match="not a number"):
+        _summary(task, probability=np.full_like(probability, np.nan))
