@@ -38,6 +38,8 @@ class ImageConfig(_Strict):
     """`frozen` (tokens are computed once and cached), `last` (the last block learns) or `full`."""
     size: Annotated[int, Field(ge=32, le=2048)] = 224
     """Side of the square that the network sees, pixels."""
+    equalise: bool = False
+    """Whether each scan's grey values are spread evenly, so that exposure and windowing of a hospital matter less."""
     max_scans: Annotated[int, Field(ge=1)] = 4
     """Scans used of a case, in the order of the table; a warning says so when there are more."""
     series: Annotated[str, Field(pattern=r"^(largest|first|description:.+)$")] = "largest"
@@ -96,7 +98,7 @@ class TabularConfig(_Strict):
 class FusionConfig(_Strict):
     """How the modalities are joined."""
 
-    name: Literal["weighted_sum", "concat", "gate", "cross_attention", "late"] = "cross_attention"
+    name: Literal["weighted_sum", "concat", "gate", "cross_attention", "late", "experts"] = "cross_attention"
     """Which fusion; docs/architecture.md has the formula of each."""
     width: Annotated[int, Field(ge=4, multiple_of=4)] = 64
     """Width of every token and of the fused vector."""
@@ -185,6 +187,14 @@ class Config(_Strict):
     """How the model learns."""
     calibration: CalibrationConfig = CalibrationConfig()
     """How logits become probabilities."""
+
+    @model_validator(mode="after")
+    def _experts_are_frozen(self) -> Config:
+        text = self.text is not None and (self.text.tune != "frozen" or self.text.encoder == "rnn")
+        if self.fusion.name == "experts" and (text or (self.image is not None and self.image.tune != "frozen")):
+            message = "fusion 'experts' is fitted on frozen encoders; set tune to frozen, or choose another fusion"
+            raise ValueError(message)
+        return self
 
     @model_validator(mode="after")
     def _has_input(self) -> Config:

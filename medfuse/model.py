@@ -13,7 +13,7 @@ from torch import nn
 from medfuse.case import Modality
 from medfuse.cohort import Task
 from medfuse.config import Config
-from medfuse.encoders import Column, Encoded, ImageEncoder, TabularEncoder, TextEncoder
+from medfuse.encoders import Column, Encoded, ImageEncoder, TabularEncoder, TabularFeatures, TextEncoder
 from medfuse.encoders.cases import KEPT, is_frozen
 from medfuse.encoders.reduction import Reduction
 from medfuse.fusion import FUSIONS
@@ -100,27 +100,40 @@ class Head(nn.Module):
         self, config: Config, *, widths: Mapping[Modality, int], columns: Sequence[Column], labels: int, task: Task
     ) -> None:
         super().__init__()
+        kind = FUSIONS[config.fusion.name]
+        self.native = kind.native
         width = config.fusion.width
         self.projections = nn.ModuleDict(
             {
-                name: nn.Sequential(nn.LayerNorm(native), nn.Linear(native, width), nn.Dropout(config.fusion.dropout))
-                for name, native in widths.items()
+                name: nn.Sequential(nn.LayerNorm(wide), nn.Linear(wide, width), nn.Dropout(config.fusion.dropout))
+                for name, wide in widths.items()
+                if not kind.native
             }
         )
-        self.tabular = TabularEncoder(columns, width=width) if columns else None
-        modalities = tuple(name for name in config.modalities if name in widths or (name == "tabular" and columns))
-        self.fusion = FUSIONS[config.fusion.name](modalities=modalities, width=width, labels=labels, task=task)
-        self.dropout = nn.Dropout(config.fusion.dropout if config.fusion.name != "late" else 0.0)
+        self.tabular: TabularEncoder | TabularFeatures | None = None
+        if columns:
+            self.tabular = TabularFeatures(columns) if kind.native else TabularEncoder(columns, width=width)
+        joined: dict[Modality, int] = {}
+        for name in config.modalities:
+            if name in widths:
+                joined[name] = widths[name] if kind.native else width
+            elif name == "tabular" and self.tabular is not None:
+                joined[name] = self.tabular.width
+        self.fusion = kind(widths=joined, labels=labels, task=task)
         self.classifier = self.fusion.classifier()
+        decided = isinstance(self.classifier, nn.Identity)  # the vector is the logits already
+        self.dropout = nn.Dropout(0.0 if decided else config.fusion.dropout)
 
     def project(self, encoded: Mapping[Modality, Encoded], values: Tensor | None) -> dict[Modality, Encoded]:
-        """Tokens of every modality at the fusion's width; `values` are the encoded values [B, C]."""
+        """Tokens of every modality as the fusion takes them; `values` are the encoded values [B, C]."""
         projected: dict[Modality, Encoded] = {}
         for name in self.fusion.modalities:
             if name == "tabular":
                 assert self.tabular is not None
                 assert values is not None
                 projected[name] = self.tabular(values)
+            elif self.native:
+                projected[name] = encoded[name]
             else:
                 projected[name] = Encoded.of(self.projections[name](encoded[name].tokens), encoded[name].mask)
         return projected
@@ -175,7 +188,7 @@ class DiagnosisModel(nn.Module):
             widths["text"] = text.width
         self.reductions = nn.ModuleDict()
         for name, native in widths.items():
-            if is_frozen(config, name) and config.fusion.components < native:
+            if is_frozen(config, name) and config.fusion.components < native and not FUSIONS[config.fusion.name].native:
                 self.reductions[name] = Reduction(native, config.fusion.components)
                 widths[name] = config.fusion.components
         heads = [

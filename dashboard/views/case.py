@@ -8,6 +8,7 @@ from time import monotonic
 import streamlit as st
 
 from medfuse.case import Case, Note, Prediction, Scan
+from medfuse.config import ImageConfig
 from medfuse.errors import MedfuseError
 from medfuse.imaging import fit_scan, read_scan
 from medfuse.notes import read_note
@@ -33,10 +34,12 @@ ACTIONS = {"accept": "Accept", "override": "Override", "comment": "Comment only"
 
 
 @st.cache_data(max_entries=16, show_spinner="Reading the scan …")
-def scan_of(path: Path, size: int, stamp: int) -> tuple[Scan, Scan]:  # noqa: ARG001 - part of the cache key
+def scan_of(path: Path, fitted: str, stamp: int) -> tuple[Scan, Scan]:  # noqa: ARG001 - part of the cache key
     """The scan for the screen, and as the network saw it; read again when the file changes (`stamp`)."""
-    scan = read_scan(path)
-    return Scan(path, for_display(scan.pixels), scan.spacing, scan.receipt), fit_scan(scan, size)
+    image = ImageConfig.model_validate_json(fitted)
+    scan = read_scan(path, series=image.series, slices=image.slices)
+    seen = fit_scan(scan, image.size, equalise=image.equalise)
+    return Scan(path, for_display(scan.pixels), scan.spacing, scan.receipt), seen
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -119,7 +122,7 @@ def reset(name: str) -> None:
     st.session_state[f"invert-{name}"] = False
 
 
-def scans_of(case: Case, size: int) -> list[Scan]:
+def scans_of(case: Case, image: ImageConfig) -> list[Scan]:
     """Show the scans; returns those that could be read."""
     read: list[Scan] = []
     if not case.scans:
@@ -130,11 +133,11 @@ def scans_of(case: Case, size: int) -> list[Scan]:
         paths = [scan.path for scan in case.scans]
         path = st.selectbox("Scan", paths, format_func=lambda one: one.name, key=f"scan-of-{case.case_id}")
     try:
-        scan, seen = scan_of(path, size, stamp_of(path))
+        scan, seen = scan_of(path, image.model_dump_json(), stamp_of(path))
     except MedfuseError as error:
         st.error(markdown_plain(f"The scan cannot be shown. {error}"), icon=":material/broken_image:")
         return read
-    viewer(scan, seen, size)
+    viewer(scan, seen, image.size)
     with st.expander("How the scan was read"):
         st.table({"": dict(receipt_rows(scan.receipt))}, border="horizontal")
     return [scan]
@@ -279,7 +282,7 @@ header(order, dict(zip(order, table["state"], strict=True)), current)
 
 left, right = st.columns([1.45, 1], gap="large")
 with left:
-    scans = scans_of(case, desk.image_size)
+    scans = scans_of(case, desk.image)
     st.markdown("#### Notes")
     notes = notes_of(case)
     if case.values:

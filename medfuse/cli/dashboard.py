@@ -54,7 +54,7 @@ def dashboard(
             predictions=predictions,
             store=store,
             evaluation=evaluation,
-            image_size=image.size if image is not None else 224,
+            image=image,
             port=port,
             open_browser=browser,
         )

@@ -37,7 +37,12 @@ def train(
         run(checked, read, out, cache=cache, resume=resume, progress=advance, show=sys.stderr.isatty())
     facts = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
     counts = ", ".join(f"{count} {split}" for split, count in facts["cases"].items())
-    typer.echo(f"{out}: {facts['epochs']} epochs, cases: {counts}; validation loss {facts['validation_loss']}")
+    how = (
+        f"{facts['epochs']} epochs, validation loss {facts['validation_loss']}"
+        if facts["how"] == "gradient"
+        else ", ".join(f"{name} counts {sum(given) / len(given):.2f}" for name, given in facts["weights"].items())
+    )
+    typer.echo(f"{out}: {how}; cases: {counts}")
     typer.echo(f"Next: medfuse evaluate {out} {cohort} --out {out}-evaluation")
     problems = list(read.problems)
     if facts["unreadable"]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from medfuse.encoders.encoded import Encoded
 from medfuse.encoders.image import IMAGE_ENCODERS, ImageEncoder, build_image_encoder
-from medfuse.encoders.tabular import Column, TabularEncoder
+from medfuse.encoders.tabular import Column, TabularEncoder, TabularFeatures
 from medfuse.encoders.text import NoteTokenizer, TextEncoder, build_text_encoder
 from medfuse.encoders.weights import WeightsReceipt
 
@@ -15,6 +15,7 @@ __all__ = [
     "ImageEncoder",
     "NoteTokenizer",
     "TabularEncoder",
+    "TabularFeatures",
     "TextEncoder",
     "WeightsReceipt",
     "build_image_encoder",

@@ -147,14 +147,15 @@ class CaseEncoder:
 
     def _read_scan(self, scan: Scan) -> _Item:
         assert self.config.image is not None
-        key, settings = "", (self.config.image.size, self.config.image.series, self.config.image.slices)
+        part = self.config.image
+        key, settings = "", (part.size, part.equalise, part.series, part.slices)
         if self.cache is not None and self.image is not None:
             key = key_of("image", _bytes_digest(scan.path), self._digests["image"], *settings)
             if (entry := self.cache.get(key)) is not None:
                 return _Item(key, tokens=entry[0], warnings=entry[1])
         if scan.pixels is None:
-            scan = read_scan(scan.path, series=self.config.image.series, slices=self.config.image.slices)
-        fitted = fit_scan(scan, self.config.image.size)
+            scan = read_scan(scan.path, series=part.series, slices=part.slices)
+        fitted = fit_scan(scan, part.size, equalise=part.equalise)
         assert fitted.pixels is not None
         assert fitted.receipt is not None
         pixels = torch.from_numpy(fitted.pixels).reshape(-1, *fitted.pixels.shape[-2:])

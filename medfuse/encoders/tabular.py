@@ -105,3 +105,31 @@ class TabularEncoder(nn.Module):
     def columns_from(architecture: Sequence[Mapping[str, Any]]) -> tuple[Column, ...]:
         """The columns that `architecture_of` wrote."""
         return tuple(Column(**{**column, "categories": tuple(column["categories"])}) for column in architecture)
+
+
+class TabularFeatures(nn.Module):
+    """Values [B, C] to one token [B, 1, K]: standardised numbers, 0 (the mean) where missing, and one-hot categories.
+
+    Args:
+        columns: The columns in order.
+
+    Attributes:
+        width: K.
+    """
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        super().__init__()
+        self.columns = tuple(columns)
+        self.width = sum(len(column.categories) or 1 for column in columns)
+
+    def forward(self, values: Float[Tensor, "b c"]) -> Encoded:
+        """Encode a batch; a case without a single value lacks the modality."""
+        known = ~values.isnan()
+        filled = values.nan_to_num(0.0)
+        parts = []
+        for place, column in enumerate(self.columns):
+            part = filled[:, place : place + 1]
+            if column.categories:
+                part = nn.functional.one_hot(part[:, 0].long(), len(column.categories)) * known[:, place : place + 1]
+            parts.append(part.float())
+        return Encoded.of(torch.cat(parts, dim=1).unsqueeze(1), known.any(1, keepdim=True))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from medfuse.fusion.concat import ConcatFusion
 from medfuse.fusion.cross_attention import CrossAttentionFusion
+from medfuse.fusion.experts import ExpertsFusion
 from medfuse.fusion.fused import Fused, Fusion
 from medfuse.fusion.gate import GateFusion
 from medfuse.fusion.late import LateFusion
@@ -17,6 +18,7 @@ FUSIONS: Mapping[str, type[Fusion]] = {
     "gate": GateFusion,
     "cross_attention": CrossAttentionFusion,
     "late": LateFusion,
+    "experts": ExpertsFusion,
 }
 
 __all__ = ["FUSIONS", "Fused", "Fusion"]

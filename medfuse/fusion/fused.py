@@ -35,16 +35,21 @@ class Fusion(nn.Module):
     """Joins modalities; any of them may be absent from any case, and an absent one has exactly no influence.
 
     Args:
-        modalities: Names in the order of the weights.
-        width: Width of the tokens and of the fused vector.
+        widths: Width of each modality's tokens, in the order of the weights; one width unless the fusion is `native`.
         labels: Number of labels.
         task: `multiclass` or `multilabel`.
+
+    Attributes:
+        native: Whether it takes tokens as encoders give them, instead of projected to one width.
+        width: Width of the fused vector, unless it is the logits already.
     """
 
-    def __init__(self, *, modalities: tuple[Modality, ...], width: int, labels: int, task: Task) -> None:
+    native = False
+
+    def __init__(self, *, widths: Mapping[Modality, int], labels: int, task: Task) -> None:
         super().__init__()
-        self.modalities = modalities
-        self.width = width
+        self.modalities = tuple(widths)
+        self.width = max(widths.values())
         self.labels = labels
         self.task = task
 

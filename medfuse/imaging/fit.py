@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from io import BytesIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -11,12 +12,15 @@ from PIL import Image
 from medfuse.case import Scan
 from medfuse.errors import ScanError
 
+if TYPE_CHECKING:
+    from jaxtyping import Float32
+
 # Pillow first averages whole blocks down to three times the wanted size, then filters; above 2 the two steps together
 # are hardly told from the filter alone, and four times faster on a large radiograph.
 _REDUCING_GAP = 3.0
 
 
-def fit_scan(scan: Scan, size: int) -> Scan:
+def fit_scan(scan: Scan, size: int, *, equalise: bool = False) -> Scan:
     """Fit a scan into a square, without cropping and without stretching.
 
     The longer side in millimetres (in widths of a pixel, if the spacing is not known) fills the square; the image is
@@ -30,6 +34,7 @@ def fit_scan(scan: Scan, size: int) -> Scan:
     Args:
         scan: A scan that has been read.
         size: Side of the square, pixels.
+        equalise: Whether grey values are then spread evenly (see `spread`).
 
     Returns:
         The scan with `pixels` float32 [size, size], of a volume [slices, size, size], in 0…1, spacing of the new pixels
@@ -56,9 +61,23 @@ def fit_scan(scan: Scan, size: int) -> Scan:
         small = Image.fromarray(np.ascontiguousarray(scan.pixels[place])).resize(
             (width, height), Image.Resampling.BILINEAR, reducing_gap=_REDUCING_GAP
         )
-        pixels[(*place, slice(top, top + height), slice(left, left + width))] = np.clip(np.asarray(small), 0, 1)
+        grey = np.clip(np.asarray(small), 0, 1)
+        pixels[(*place, slice(top, top + height), slice(left, left + width))] = spread(grey) if equalise else grey
     spacing = None if scan.spacing is None else (down * rows / height, across * columns / width)
     return replace(scan, pixels=pixels, spacing=spacing, receipt=replace(scan.receipt, thumbnail=_png(pixels)))
+
+
+def spread(grey: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
+    """Histogram equalisation: the darkest value becomes 0, the brightest 1, and as many pixels lie in every range.
+
+    It takes away how a scan was exposed and windowed, which differs from hospital to hospital. An image of one value
+    becomes 0.
+
+    Source: Gonzalez & Woods, "Digital Image Processing", section 3.3, with as many levels as there are values.
+    """
+    _, level, counts = np.unique(grey, return_inverse=True, return_counts=True)
+    below = np.cumsum(counts)
+    return np.asarray(((below - below[0]) / max(1, grey.size - below[0]))[level].reshape(grey.shape), dtype=np.float32)
 
 
 def _png(pixels: np.ndarray) -> bytes:

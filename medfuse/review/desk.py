@@ -5,17 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from medfuse.case import Case, Prediction
 from medfuse.cohort import Cohort
+from medfuse.config import ImageConfig
 from medfuse.errors import MedfuseError
 from medfuse.review.predictions import read_predictions
 from medfuse.review.store import ReviewStore
-
-IMAGE_SIZE = 224  # pixels, of the encoders that come with medfuse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,19 +26,19 @@ class Places:
         predictions: The JSON lines that `medfuse classify` wrote.
         store: The file or database URL of the decisions.
         evaluation: The folder that `medfuse evaluate` wrote, if there is one.
-        image_size: Side of the square that the network saw, pixels.
+        image: How scans were fitted for the network.
     """
 
     cohort: Path
     predictions: Path
     store: str
     evaluation: Path | None = None
-    image_size: int = IMAGE_SIZE
+    image: ImageConfig = field(default_factory=ImageConfig)
 
     def arguments(self) -> list[str]:
         """The places as command-line arguments."""
         given = ["--cohort", str(self.cohort), "--predictions", str(self.predictions), "--store", self.store]
-        given += ["--image-size", str(self.image_size)]
+        given += ["--image", self.image.model_dump_json()]
         return given if self.evaluation is None else [*given, "--evaluation", str(self.evaluation)]
 
     @classmethod
@@ -50,7 +49,7 @@ class Places:
         parser.add_argument("--predictions", type=Path, required=True)
         parser.add_argument("--store", required=True)
         parser.add_argument("--evaluation", type=Path)
-        parser.add_argument("--image-size", type=int, default=IMAGE_SIZE)
+        parser.add_argument("--image", type=ImageConfig.model_validate_json, default=ImageConfig())
         return cls(**vars(parser.parse_args(arguments)))
 
     def stamp(self) -> tuple[int, ...]:
@@ -73,7 +72,7 @@ class Desk:
         store: The decisions.
         metrics: The evaluation's `metrics.json`; None if there is no evaluation.
         report: The evaluation's `report.html`; None if there is none.
-        image_size: Side of the square that the network saw, pixels.
+        image: How scans were fitted for the network.
     """
 
     cohort: Cohort
@@ -83,7 +82,7 @@ class Desk:
     store: ReviewStore
     metrics: Mapping[str, Any] | None = None
     report: Path | None = None
-    image_size: int = IMAGE_SIZE
+    image: ImageConfig = field(default_factory=ImageConfig)
 
     @classmethod
     def open(cls, places: Places) -> Desk:
@@ -107,7 +106,7 @@ class Desk:
             store=ReviewStore(places.store, cohort=cohort.name, labels=cohort.labels, task=cohort.task),
             metrics=_metrics(places.evaluation) if places.evaluation else None,
             report=report if report and report.is_file() else None,
-            image_size=places.image_size,
+            image=places.image,
         )
 
 

@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from time import monotonic, sleep
 
+from medfuse.config import ImageConfig
 from medfuse.errors import MedfuseError
 from medfuse.resources import shipped
-from medfuse.review.desk import IMAGE_SIZE, Desk, Places
+from medfuse.review.desk import Desk, Places
 
 ADDRESS = "127.0.0.1"  # the dashboard has no log-in, so it is never reachable from another machine
 START_SECONDS = 60.0  # how long a browser waits for the server
@@ -61,7 +62,7 @@ def serve(
     predictions: Path,
     store: str,
     evaluation: Path | None = None,
-    image_size: int = IMAGE_SIZE,
+    image: ImageConfig | None = None,
     port: int = 8501,
     open_browser: bool = True,
 ) -> int:
@@ -72,7 +73,7 @@ def serve(
         predictions: The JSON lines that `medfuse classify` wrote.
         store: The file or SQLAlchemy URL of the decisions.
         evaluation: The folder that `medfuse evaluate` wrote.
-        image_size: Side of the square that the network saw, pixels (the bundle's configuration says it).
+        image: How scans were fitted for the network, as the bundle's configuration has it.
         port: Where it listens, on 127.0.0.1.
         open_browser: Whether to open the page, if this machine has a screen.
 
@@ -82,7 +83,9 @@ def serve(
     Raises:
         MedfuseError: If an input cannot be read or the port is taken, before anything is started.
     """
-    places = Places(cohort=cohort, predictions=predictions, store=store, evaluation=evaluation, image_size=image_size)
+    places = Places(
+        cohort=cohort, predictions=predictions, store=store, evaluation=evaluation, image=image or ImageConfig()
+    )
     Desk.open(places).store.close()  # a fault is told here, in one line, and not in the browser
     _require_free(port)
     server = subprocess.Popen(command(places, port=port))  # noqa: S603 - no shell; our own interpreter and page

@@ -27,8 +27,9 @@ from medfuse.encoders.cache import TokenCache, default_cache
 from medfuse.encoders.cases import CaseEncoder, EncodedCase
 from medfuse.encoders.reduction import MOST_TOKENS, Reduction
 from medfuse.errors import CohortError, ConfigError, NoteError
-from medfuse.model import DiagnosisModel, decide_all
+from medfuse.model import Decided, DiagnosisModel, decide_all
 from medfuse.notes import read_note, select
+from medfuse.training.experts import fit_experts
 from medfuse.training.learning import Learning, loader, loss_weights, targets
 
 Progress = Callable[[int], None]
@@ -104,10 +105,21 @@ def fit(
         if not encoded[split]:
             message = f"{cohort.folder}: no labelled, readable case in the {split} split; training needs some"
             raise CohortError(message)
-    _reduce(model, encoded)
-    found = _learn(model, cohort, encoded, work=work, show=show)
-    calibration = _calibrate(model, cohort, encoded["calibration"])
-    thresholds = _thresholds(model, cohort, encoded["validation"], calibration)
+    if config.fusion.name == "experts":
+        every = [one for members in encoded.values() for one in members]
+        experts = fit_experts(model, every, _truth(every, cohort), task=cohort.task, seed=config.seed)
+        found: dict[str, Any] = {"how": "experts", "strengths": experts.strengths, "weights": experts.weights}
+        calibrating = deciding = (every, experts.decided)  # out of fold, so every case serves
+        model.eval().requires_grad_(requires_grad=False)
+    else:
+        _reduce(model, encoded)
+        found = _learn(model, cohort, encoded, work=work, show=show)
+        calibrating, deciding = (
+            (members, decide_all(model, [one.parts for one in members]))
+            for members in (encoded["calibration"], encoded["validation"])
+        )
+    calibration = _calibrate(cohort, *calibrating, config)
+    thresholds = _thresholds(cohort, *deciding, calibration)
     facts: dict[str, Any] = {
         "cohort": cohort.name,
         "licence": cohort.licence,
@@ -243,33 +255,40 @@ def _learn(
     learning.load_state_dict(state, strict=False)
     model.eval().requires_grad_(requires_grad=False)
     score = best.best_model_score  # a tensor; zero is a score too
-    return {"epochs": trainer.current_epoch, "validation_loss": None if score is None else round(float(score), 6)}
+    return {
+        "how": "gradient",
+        "epochs": trainer.current_epoch,
+        "validation_loss": None if score is None else round(float(score), 6),
+    }
 
 
-def _calibrate(model: DiagnosisModel, cohort: Cohort, encoded: Sequence[EncodedCase]) -> Calibration:
-    """Calibrate on the calibration split; with none there, the calibrator and the sets say that they are unfitted."""
-    decided = decide_all(model, [one.parts for one in encoded])
+def _calibrate(cohort: Cohort, encoded: Sequence[EncodedCase], decided: Decided, config: Config) -> Calibration:
+    """Calibrate on unseen cases; with none there, the calibrator and the sets say that they are unfitted."""
     return calibrate(
         decided.logits,
-        targets([one.case for one in encoded], cohort.labels).double().numpy(),
+        _truth(encoded, cohort),
         decided.present,
-        model.config.calibration,
+        config.calibration,
         task=cohort.task,
         patients=[one.case.patient_id for one in encoded],
-        seed=model.config.seed,
+        seed=config.seed,
     )
 
 
 def _thresholds(
-    model: DiagnosisModel, cohort: Cohort, encoded: Sequence[EncodedCase], calibration: Calibration
+    cohort: Cohort, encoded: Sequence[EncodedCase], decided: Decided, calibration: Calibration
 ) -> dict[str, Any]:
-    """From which probability on each label counts as predicted, by the validation split."""
-    decided = decide_all(model, [one.parts for one in encoded])
+    """From which probability on each label counts as predicted, by cases that the model was not fitted on."""
     return fixed_thresholds(
         probability=calibration.probability(decided.logits[:, -1], pattern_of(decided.present)),
-        truth=targets([one.case for one in encoded], cohort.labels).double().numpy(),
+        truth=_truth(encoded, cohort),
         labels=cohort.labels,
     )
+
+
+def _truth(encoded: Sequence[EncodedCase], cohort: Cohort) -> Any:
+    """Labels of cases as 1, 0 and NaN where not known [N, C]."""
+    return targets([one.case for one in encoded], cohort.labels).double().numpy()
 
 
 def quiet() -> None:

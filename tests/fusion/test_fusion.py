@@ -13,7 +13,7 @@ MODALITIES = ("image", "text", "tabular")
 
 def make(name: str, task: str = "multiclass") -> Fusion:
     torch.manual_seed(0)
-    return FUSIONS[name](modalities=MODALITIES, width=8, labels=3, task=task).eval()
+    return FUSIONS[name](widths=dict.fromkeys(MODALITIES, 8), labels=3, task=task).eval()
 
 
 def batch(*, seed: int = 0, rows: int = 5) -> dict[str, Encoded]:
@@ -96,3 +96,12 @@ def test_late_is_the_mean_of_probabilities() -> None:
     inputs = batch()
     each = [alone(inputs[m].tokens.mean(1)).softmax(1) for m, alone in zip(MODALITIES, fusion.alone, strict=True)]
     assert torch.allclose(fusion(inputs).vector.exp(), torch.stack(each).mean(0), atol=1e-6)
+
+
+def test_experts_add_up_in_log_odds_and_weights_scale_them() -> None:
+    fusion = make("experts")
+    with torch.no_grad():
+        fusion.weights.copy_(torch.tensor([[1.0], [0.5], [0.0]]).expand(3, 3))
+    inputs = batch()
+    said = [expert(inputs[m].tokens.mean(1)) for m, expert in zip(MODALITIES, fusion.experts, strict=True)]
+    assert torch.allclose(fusion(inputs).vector, fusion.prior + said[0] + 0.5 * said[1], atol=1e-6)

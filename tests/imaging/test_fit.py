@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from scipy.stats import rankdata
 
 from medfuse.case import Scan, ScanReceipt
 from medfuse.errors import ScanError
 from medfuse.imaging import fit_scan
+from medfuse.imaging.fit import spread
 
 
 def scan_of(pixels, spacing=None) -> Scan:
@@ -85,3 +87,20 @@ def test_what_cannot_be_fitted():
         fit_scan(Scan(path=Path("x.png")), 64)
     with pytest.raises(ScanError, match="at least 1"):
         fit_scan(scan_of(np.ones((3, 3))), 0)
+
+
+@given(data=st.data(), levels=st.integers(1, 9))
+@settings(deadline=None, max_examples=40)
+def test_spreading_is_the_rank_of_every_value(data, levels):
+    shape = data.draw(st.tuples(st.integers(1, 12), st.integers(1, 12)))
+    grey = np.random.default_rng(0).integers(0, levels, shape).astype(np.float32) / levels
+    rank = rankdata(grey, method="max").reshape(shape)
+    np.testing.assert_allclose(spread(grey), (rank - rank.min()) / max(1, grey.size - rank.min()), atol=1e-6)
+
+
+def test_spreading_undoes_any_exposure_and_leaves_the_padding_black():
+    pixels = np.random.default_rng(0).random((40, 20)).astype(np.float32)
+    spreaded, brighter = (fit_scan(scan_of(one), 40, equalise=True).pixels for one in (pixels, pixels**0.5 * 0.8))
+    np.testing.assert_allclose(spreaded, brighter, atol=1e-6)
+    assert spreaded[:, :10].max() == 0
+    assert spreaded.max() == 1

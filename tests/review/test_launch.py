@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from medfuse.config import ImageConfig
 from medfuse.errors import CohortError, MedfuseError
 from medfuse.review import launch
 from medfuse.review.desk import Places
@@ -48,7 +49,9 @@ def test_streamlit_knows_every_option() -> None:
 
 
 def test_places_survive_the_command_line() -> None:
-    places = Places(cohort=Path("a cohort"), predictions=Path("p"), store="postgresql://h/d", image_size=320)
+    places = Places(
+        cohort=Path("a cohort"), predictions=Path("p"), store="postgresql://h/d", image=ImageConfig(size=320)
+    )
     assert Places.of_arguments(places.arguments()) == places
     with_evaluation = Places(cohort=Path("c"), predictions=Path("p"), store="s", evaluation=Path("e"))
     assert Places.of_arguments(with_evaluation.arguments()) == with_evaluation
