@@ -38,8 +38,8 @@ def scan_of(path: Path, fitted: str, stamp: int) -> tuple[Scan, Scan]:  # noqa: 
     """The scan for the screen, and as the network saw it; read again when the file changes (`stamp`)."""
     image = ImageConfig.model_validate_json(fitted)
     scan = read_scan(path, series=image.series, slices=image.slices)
-    seen = fit_scan(scan, image.size, equalise=image.equalise)
-    return Scan(path, for_display(scan.pixels), scan.spacing, scan.receipt), seen
+    shown = scan.pixels if scan.pixels.ndim == 3 else for_display(scan.pixels)
+    return Scan(path, shown, scan.spacing, scan.receipt), fit_scan(scan, image.size, equalise=image.equalise)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -105,13 +105,17 @@ def viewer(scan: Scan, seen: Scan, size: int) -> None:
         st.caption(f"Exactly what the network saw: {size} × {size} pixels, after the file's own window.")
         return
     level, width, inverted = 0.5, 1.0, False
+    pixels = scan.pixels
+    if pixels.ndim == 3:
+        number = st.select_slider("Slice", scan.receipt.shown, key=f"slice-{name}")
+        pixels = for_display(pixels[scan.receipt.shown.index(number)])
     place = st.container()
     controls = st.columns([3, 3, 1.3, 1.2], vertical_alignment="bottom")
     level = controls[0].slider("Level", 0.0, 1.0, level, 0.01, key=f"level-{name}", help="The middle grey")
     width = controls[1].slider("Width", 0.02, 2.0, width, 0.02, key=f"width-{name}", help="Less is more contrast")
     inverted = controls[2].toggle("Invert", key=f"invert-{name}")
     controls[3].button("Reset", on_click=reset, args=(name,), key=f"reset-{name}", width="stretch")
-    greys = windowed(scan.pixels, level=level, width=width, inverted=inverted)
+    greys = windowed(pixels, level=level, width=width, inverted=inverted)
     figure = scan_figure(greys, height=SCAN_HEIGHT, revision=name, spacing=scan.spacing)
     place.plotly_chart(figure, theme=None, config=SCAN_CONFIG, key=f"scan-{name}", alt="The scan")
     place.caption("Wheel to zoom, drag to move, double-click for the whole image.")

@@ -55,6 +55,7 @@ class Header:
     planar: int
     modality: str | None
     view: str | None
+    body_part: str | None
     spacing: tuple[float, float] | None
     aspect: float
     rules: GreyRules
@@ -114,6 +115,7 @@ def read_header(dataset: Any, *, pixel_keyword: str, warnings: list[str]) -> Hea
         planar=whole.get("PlanarConfiguration", 0, say=samples > 1) & 1,
         modality=code_of(dataset, "Modality"),
         view=view,
+        body_part=code_of(dataset, "BodyPartExamined"),
         spacing=spacing,
         aspect=1.0 if spacing else _aspect(dataset, warnings),
         rules=_rules(dataset, photometric=photometric, bits=stored, signed=signed, floats=bool(floats), warn=warnings),

@@ -13,6 +13,7 @@ from medfuse.case import ScanReceipt
 from medfuse.imaging.boundary import MAX_PIXELS, UnreadableError, foreign, hush
 from medfuse.imaging.content import Kind
 from medfuse.imaging.grey import GreyRules, render, warn_if_constant
+from medfuse.imaging.oddities import oddities
 
 if TYPE_CHECKING:
     from jaxtyping import Float32
@@ -73,6 +74,8 @@ def read_picture(
     # Pillow turns white-is-zero round itself, but only for pictures of up to 8 bits.
     pixels, voi = render(stored, GreyRules(bits=bits, inverted=white_is_zero and bits > 8), warnings)
     warn_if_constant(pixels, warnings)
+    if mode == "L" or mode.startswith("I"):  # a radiograph, most often; a colour photograph is none
+        warnings.extend(oddities(pixels, frontal=True))
     receipt = ScanReceipt(
         sha256=sha256,
         format=kind,

@@ -13,11 +13,15 @@ from medfuse.imaging.dicom import Image, Parsed, image_of, parse
 from medfuse.imaging.frames import planes_of
 from medfuse.imaging.geometry import Plane, evenly, ordered
 from medfuse.imaging.grey import luminance, render, warn_if_constant
-from medfuse.imaging.header import frames_of
+from medfuse.imaging.header import LATERAL, frames_of
+from medfuse.imaging.oddities import oddities
 from medfuse.imaging.presentation import apply_state
 from medfuse.imaging.series import choose, find_series, slices_of
 from medfuse.imaging.sources import Source, is_directory, listed_by
 from medfuse.imaging.stack import stacked
+
+RADIOGRAPHS = ("CR", "DX", "RG")  # what is looked at for oddities
+CHEST = (None, "CHEST", "THORAX", "LUNG")  # Body Part Examined of what may be a chest
 
 # Pixels [rows, columns] or [slices, rows, columns], spacing in millimetres, and the receipt.
 Scanned: TypeAlias = tuple[ndarray, tuple[float, float] | None, ScanReceipt]
@@ -72,6 +76,9 @@ def _single(parsed: Parsed, warnings: list[str], *, sha256: str, series: str | N
     else:
         pixels, voi = luminance(image.stored, bits=image.header.bits_stored), "colours as luminance"
     warn_if_constant(pixels, warnings)
+    if image.header.modality in RADIOGRAPHS and image.header.samples == 1:
+        chest = image.header.body_part in CHEST and image.header.view not in LATERAL
+        warnings.extend(oddities(pixels, frontal=chest))
     return pixels, image.header.spacing, receipt_of(image, warnings, sha256=sha256, voi=voi, series=series)
 
 

@@ -118,6 +118,8 @@ def receipt_rows(receipt: ScanReceipt) -> list[tuple[str, str]]:
         ("Grey scale", receipt.photometric + (", inverted so that white means more" if receipt.inverted else "")),
         ("Rescaled", rescale),
         ("Window applied", receipt.voi),
+        *([("Slices shown", f"{len(receipt.shown)} of {receipt.frames}")] if receipt.frames > 1 else []),
+        *([("Series", receipt.series)] if receipt.series else []),
         ("File's SHA-256", receipt.sha256[:16] + "…" if receipt.sha256 else ""),
     ]
 

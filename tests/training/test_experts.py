@@ -112,7 +112,7 @@ def test_a_learning_encoder_is_refused() -> None:
         Config.parse({"fusion": {"name": "experts"}, "text": {"encoder": "rnn"}}, source="test")
 
 
-def test_a_bundle_of_experts_says_the_same_once_loaded(tmp_path: Path, token_cache: Path, tiny_cohort) -> None:
+def test_a_bundle_of_experts_says_the_same_once_loaded(tmp_path: Path, token_cache: Path, tiny_cohort: Cohort) -> None:
     from medfuse.inference import Predictor
     from medfuse.training import train
     from tests.conftest import TINY

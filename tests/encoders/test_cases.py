@@ -1,0 +1,50 @@
+"""Cases to tokens: a volume stands as several slices, and what is kept is found again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from medfuse.case import Case, Scan
+from medfuse.config import Config
+from medfuse.encoders import build_image_encoder
+from medfuse.encoders.cache import TokenCache
+from medfuse.encoders.cases import CaseEncoder
+from tests.imaging.conftest import _series
+
+
+def encoded(folder: Path, scans: list[Path], cache: Path, **image: object) -> torch.Tensor:
+    config = Config.parse({"image": {"size": 64, **image}, "text": None, "tabular": None}, source="test")
+    network, _ = build_image_encoder(config.image)
+    encoder = CaseEncoder(config, image=network, text=None, tokenizer=None, columns=(), cache=TokenCache(cache))
+    case = Case("c", "p", scans=tuple(Scan(path) for path in scans))
+    (found,) = encoder.stream([case])
+    assert found.unreadable == ()
+    return found.parts["image"]
+
+
+def test_a_series_is_as_many_images_as_slices(tmp_path):
+    _series(tmp_path / "ct", slices=12, rows=48, columns=48)
+    single = next((tmp_path / "ct").iterdir())
+    tokens = encoded(tmp_path, [tmp_path / "ct", single], tmp_path / "cache", slices=3)
+    assert tokens.shape == ((3 + 1) * 4, 1280)  # four tokens a square of 64 pixels
+    again = encoded(tmp_path, [tmp_path / "ct", single], tmp_path / "cache", slices=3)
+    assert torch.equal(tokens, again)
+    more = encoded(tmp_path, [tmp_path / "ct"], tmp_path / "cache", slices=5)
+    assert more.shape == (5 * 4, 1280)
+
+
+def test_a_changed_slice_is_encoded_anew(tmp_path):
+    _series(tmp_path / "ct", slices=2, rows=48, columns=48)
+    before = encoded(tmp_path, [tmp_path / "ct"], tmp_path / "cache")
+    for path in (tmp_path / "ct").iterdir():
+        data = bytearray(path.read_bytes())
+        data[-2000:] = bytes(2000)
+        path.write_bytes(data)
+    assert not torch.equal(before, encoded(tmp_path, [tmp_path / "ct"], tmp_path / "cache"))
+
+
+def test_a_learning_encoder_is_given_the_slices(tmp_path):
+    _series(tmp_path / "ct", slices=4, rows=48, columns=48)
+    assert encoded(tmp_path, [tmp_path / "ct"], tmp_path / "cache", tune="last").shape == (4, 64, 64)
