@@ -5,8 +5,8 @@ negated findings and diseases in discharge summaries. Journal of Biomedical Info
 H. Harkema, J. N. Dowling, T. Thornblade, W. W. Chapman: ConText: An algorithm for determining negation, experiencer,
 and temporal status from clinical reports. Journal of Biomedical Informatics 42:839-851, 2009, section 3. The terms are
 those that its authors published with it (github.com/chapmanbe/negex, Apache-2.0). Ours are: the cues of `possible`
-beyond ruling out, after B. E. Chapman et al., Journal of Biomedical Informatics 44:728-737, 2011; `absent`, `not seen` and the
-like behind a finding; and that what is evaluated or tested for is possible here, where NegEx has it denied.
+beyond ruling out, after B. E. Chapman et al., Journal of Biomedical Informatics 44:728-737, 2011; `absent`, `not seen`
+and the like behind a finding; and that what is evaluated or tested for is possible here, where NegEx has it denied.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ _TERMS: dict[tuple[Status, Role], str] = {
         no findings [of|to indicate]; no [mammographic|radiographic] evidence of; no new; no [sign|signs] of
         no significant; no suggestion of; no suspicious; not; not [appear|appreciate|associated with|complain of]
         not [demonstrate|exhibit|feel|had|have|know of|known to have|reveal|see|to be]; patient was not
-        rather than; resolved; unremarkable for; with no; without; without [any evidence of|evidence|indication of|sign of]
+        rather than; resolved; unremarkable for; with no; without
+        without [any evidence of|evidence|indication of|sign of]
         rules {_OUT}; ruled {_OUT}
         [did|can|adequate to|sufficient to] rule {_OUT}""",
     ("negated", "after"): """

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import re
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -122,3 +124,10 @@ def test_time_is_linear_in_the_text(unit):
     start = time.process_time()
     assertions(note)
     assert time.process_time() - start < 4  # 1.5 s at most on an idle core; quadratic time would be minutes
+
+
+def test_the_example_of_the_docs_is_true(capsys):
+    docs = (Path(__file__).resolve().parents[2] / "docs" / "notes.md").read_text(encoding="utf-8")
+    example = re.search(r"```python\n(.*?)```", docs, re.DOTALL)[1]
+    exec(example, {})
+    assert capsys.readouterr().out.strip() == example.strip().splitlines()[-1].split("# ")[1]
