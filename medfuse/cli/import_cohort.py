@@ -14,7 +14,7 @@ from medfuse.cli.terminal import bar, exit_with
 def import_(
     name: Annotated[
         str,
-        typer.Argument(metavar="NAME", help="covid-chestxray, dicom-folder, image-folder, mimic-cxr, openi or table."),
+        typer.Argument(metavar="NAME", help="covid-chestxray, dicom-folder, image-folder, mimic-cxr, openi, table."),
     ],
     source: Annotated[Path, typer.Argument(metavar="SRC", help="The data as they are.")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the cohort; must be free.")],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from medfuse.notes.context import Assertion, assertions, statuses
 from medfuse.notes.front_matter import front_matter
 from medfuse.notes.read import note_from_text, read_note
 from medfuse.notes.redaction import Redaction
@@ -9,10 +10,13 @@ from medfuse.notes.sections import OUTCOME_SECTIONS, find_sections, select
 
 __all__ = [
     "OUTCOME_SECTIONS",
+    "Assertion",
     "Redaction",
+    "assertions",
     "find_sections",
     "front_matter",
     "note_from_text",
     "read_note",
     "select",
+    "statuses",
 ]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+from pathlib import Path
+
 import pytest
 
 from medfuse.cohort import Cohort
@@ -109,3 +112,21 @@ def test_names_are_safe_and_files_keep_apart(tmp_path):
         scans = [folder.scan(first, "A|b"), folder.scan(second, "a_B"), folder.scan(second, "a_B")]
     assert [scan.path.as_posix() for scan in scans] == ["scans/A_b.png", "scans/a_B-2.png", "scans/a_B-3.png"]
     assert (tmp_path / "out" / scans[1].path).read_bytes() == b"2"
+
+
+DOCS = (Path(__file__).resolve().parents[2] / "docs" / "importers.md").read_text(encoding="utf-8")
+
+
+def test_the_docs_have_every_importer_and_only_options_that_there_are():
+    for name, importer in IMPORTERS.items():
+        assert f"| `{name}` |" in DOCS
+        assert f"## {name}\n" in DOCS
+        section = DOCS.split(f"## {name}\n")[1].split("\n## ")[0]
+        commands = section.replace("\\\n", " ").splitlines()
+        found = [command.split() for command in commands if command.strip().startswith("medfuse import")]
+        assert found
+        for command in found:
+            assert command[2] == name
+            given = [word.strip('"').split("=")[0] for before, word in pairwise(command) if before == "--option"]
+            assert set(given) <= set(importer.options)
+            assert {word for before, word in pairwise(command) if before == "--task"} <= set(importer.tasks)
