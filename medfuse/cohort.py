@@ -89,7 +89,7 @@ class Cohort:
         if absent:
             message = f"{folder / source}: no column {', '.join(map(repr, absent))}; cohort.yaml says there is"
             raise CohortError(message)
-        root = folder.resolve()
+        root = _Root(folder)
         cases, problems, seen = [], [], set()
         for number, row in enumerate(rows, start=2):  # row 1 is the header, as a spreadsheet counts
             where = f"{source} row {number}"
@@ -274,7 +274,7 @@ def _read_table(folder: Path) -> tuple[list[dict[str, str]], str]:
         raise CohortError(message) from error
 
 
-def _case_of(row: Mapping[str, str], header: Mapping[str, Any], root: Path) -> Case:
+def _case_of(row: Mapping[str, str], header: Mapping[str, Any], root: _Root) -> Case:
     problems: list[str] = []
     split = row.get("split", "").strip() or None
     if split is not None and split not in SPLITS:
@@ -331,13 +331,33 @@ def _number(cell: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _paths(cell: str, root: Path, what: str, problems: list[str]) -> Iterable[Path]:
+def _paths(cell: str, root: _Root, what: str, problems: list[str]) -> Iterable[Path]:
     for part in filter(None, (part.strip() for part in cell.split(SEPARATOR))):
-        path = Path(os.path.realpath(root / part))  # links are followed, so that none leads out
-        if path.is_relative_to(root):
+        path = root.inside(part)
+        if path is not None:
             yield path
         else:
             problems.append(f"{what} '{part}' lies outside the cohort's folder; left out")
+
+
+class _Root:
+    """The cohort's folder, links followed; each folder of files is looked at once, however many files it has."""
+
+    def __init__(self, folder: Path) -> None:
+        self._root = os.path.realpath(folder)
+        self._folders: dict[str, str] = {}
+
+    def inside(self, part: str) -> Path | None:
+        """The file with links followed, so that none leads out; None if it does."""
+        if "\x00" in part:  # is no path
+            return None
+        parent, name = os.path.split(part)
+        if parent not in self._folders:
+            self._folders[parent] = os.path.realpath(os.path.join(self._root, parent))  # noqa: PTH118
+        path = f"{self._folders[parent]}{os.sep}{name}"
+        if name in ("", ".", "..") or os.path.islink(path):  # noqa: PTH114
+            path = os.path.realpath(path)
+        return Path(path) if path == self._root or path.startswith(self._root + os.sep) else None
 
 
 def _row_of(case: Case, cohort: Cohort) -> dict[str, Any]:

@@ -87,16 +87,19 @@ def scan_facts(
 
 def note_facts(cases: tuple[Case, ...], root: Path) -> Iterator[NoteFacts]:
     """The facts of every note in order; marks of redaction are taken out of the text, as a model does not see them."""
-    for row, case in enumerate(cases):
-        for note in case.notes:
-            assert note.path is not None
-            path = _relative(note.path, root)
-            try:
-                text = text_of(note)
-            except NoteError as error:
-                yield NoteFacts(row, path, _file(note.path), error=_reason(error, note.path))
-            else:
-                yield NoteFacts(row, path, _file(note.path), text=text)
+    asked = ((row, note) for row, case in enumerate(cases) for note in case.notes)
+    with ThreadPoolExecutor(_READERS) as pool:
+        while chunk := list(islice(asked, _CHUNK)):
+            yield from pool.map(_read_note, *zip(*chunk, strict=True), [root] * len(chunk))
+
+
+def _read_note(row: int, note: Note, root: Path) -> NoteFacts:
+    assert note.path is not None
+    path, file = _relative(note.path, root), _file(note.path)
+    try:
+        return NoteFacts(row, path, file, text=text_of(note))
+    except NoteError as error:
+        return NoteFacts(row, path, file, error=_reason(error, note.path))
 
 
 def text_of(note: Note) -> str:
@@ -118,10 +121,10 @@ def small(pixels: Float32[ndarray, "h w"], side: int) -> Float32[ndarray, "s s"]
 
 
 def _look(row: int, scan: Scan, root: Path) -> ScanFacts:
-    there = scan.path.exists()
-    error = "" if there else "no such file; check the path in the cohort's table"
+    file = _file(scan.path)
+    error = "" if file else "no such file; check the path in the cohort's table"
     kind = scan.path.suffix.lower().lstrip(".") or "none"
-    return ScanFacts(row, _relative(scan.path, root), _file(scan.path), taken={"file type": kind}, error=error)
+    return ScanFacts(row, _relative(scan.path, root), file, taken={"file type": kind}, error=error)
 
 
 def _read(row: int, scan: Scan, root: Path) -> ScanFacts:
@@ -193,12 +196,14 @@ def _reason(error: Exception, path: Path) -> str:
 
 
 def _relative(path: Path, root: Path) -> str:
-    return os.path.relpath(path, root) if path.is_absolute() else path.as_posix()
+    """The path inside the cohort; both are resolved, so text is enough and quick."""
+    return str(path).removeprefix(f"{root}/")
 
 
 def _file(path: Path) -> str:
+    """Device and number of the file, which links share; "" if there is none."""
     try:
-        found = path.stat()
+        found = os.stat(path)  # noqa: PTH116 - twice as quick, and there may be a hundred thousand
     except OSError:
-        return str(path)
+        return ""
     return f"{found.st_dev}:{found.st_ino}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from medfuse.audit.finding import Finding, Severity, counted, worst
 from medfuse.audit.measure import FEWEST, NEARLY_ALWAYS, Reading, measurable, read_by_words
 from medfuse.audit.sample import Sample
-from medfuse.audit.telling import ANY, PURE, Telling, telling_words
+from medfuse.audit.telling import ANY, PURE, Telling, telling_words, words_by_kind
 from medfuse.case import Case
 from medfuse.errors import NoteError
 from medfuse.notes import OUTCOME_SECTIONS, read_note
@@ -79,7 +80,7 @@ def read_from_notes(sample: Sample) -> list[Finding]:
                 kept = ~_holds(names, sure)
                 without = read_by_words(f"{section} without these", words[known][:, kept], *given)
             measured[label].append((reading, terms, without))
-    told = {label: _told(label, sample, sections) for label in measured}
+    told = _told(measured, sample, sections)
     measurements = sum(map(len, measured.values()))
     findings = [_finding(label, found, told[label], measurements) for label, found in measured.items()]
     if missing := [label for label in sample.truth if label not in measured and sections]:
@@ -108,15 +109,23 @@ def _sections(cases: tuple[Case, ...]) -> dict[str, dict[int, str]]:
     return found
 
 
-def _told(label: str, sample: Sample, sections: dict[str, dict[int, str]]) -> list[Telling]:
+def _told(labels: Iterable[str], sample: Sample, sections: dict[str, dict[int, str]]) -> dict[str, list[Telling]]:
     """What words that are written when the answer is known tell, outside of sections that are off by default."""
     joined: dict[int, str] = {}
     for section, texts in sections.items():
         if section not in OUTCOME_SECTIONS:
             for row, text in texts.items():
                 joined[row] = f"{joined.get(row, '')}\n{text}"
-    rows = np.array([row for row in sorted(joined) if not np.isnan(sample.truth[label][row])], dtype=int)
-    return telling_words(label, [joined[row] for row in rows], sample.truth[label][rows], sample.patients[rows])
+    every = np.array(sorted(joined), dtype=int)
+    kinds = words_by_kind([joined[row] for row in every])
+    told = {}
+    for label in labels:
+        known = np.flatnonzero(~np.isnan(sample.truth[label][every]))
+        rows = every[known]
+        hits = {kind: [found[place] for place in known] for kind, found in kinds.items()}
+        written = [joined[row] for row in rows]
+        told[label] = telling_words(label, written, hits, sample.truth[label][rows], sample.patients[rows])
+    return told
 
 
 def _words(texts: list[str], patients: Int[ndarray, " n"]) -> tuple[Any, ndarray]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -140,12 +139,14 @@ class Signatures:
         rows = np.flatnonzero(long)
         seen: set[tuple[int, int]] = set()
         for band in np.split(signed[rows], BANDS, axis=1):
-            held: dict[bytes, list[int]] = defaultdict(list)
-            for row, key in zip(rows.tolist(), np.ascontiguousarray(band), strict=True):
-                held[key.tobytes()].append(row)
-            for members in held.values():
-                for place, second in enumerate(members):
-                    for first in members[:place] if len(members) <= 8 else members[: min(place, 1)]:
+            keys = np.ascontiguousarray(band).view(np.dtype((np.void, band.dtype.itemsize * band.shape[1]))).ravel()
+            _, place, size = np.unique(keys, return_inverse=True, return_counts=True)
+            order = np.argsort(place, kind="stable")
+            ends = np.cumsum(size)
+            for end, count in zip(ends[size > 1].tolist(), size[size > 1].tolist(), strict=True):
+                members = rows[order[end - count : end]].tolist()
+                for place_in, second in enumerate(members):
+                    for first in members[:place_in] if count <= 8 else members[: min(place_in, 1)]:
                         if (first, second) not in seen:
                             seen.add((first, second))
                             yield first, second

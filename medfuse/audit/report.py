@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from medfuse import __version__
 from medfuse.audit.finding import SEVERITIES
 
 if TYPE_CHECKING:
@@ -26,9 +25,7 @@ def write_report(audit: Audit, path: Path) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    html = page.get_template(TEMPLATE.name).render(
-        audit=audit, severities=SEVERITIES, counts=audit.record()["summary"], version=__version__
-    )
+    html = page.get_template(TEMPLATE.name).render(audit=audit, severities=SEVERITIES, counts=audit.record()["summary"])
     partial = path.with_name(path.name + ".partial")
     partial.write_text(html, encoding="utf-8")
     os.replace(partial, path)

@@ -68,21 +68,40 @@ class Telling:
         return f"words of {self.kind}{words}: {share}, AUROC alone {self.auroc:.2f}{beyond}"
 
 
+def words_by_kind(texts: list[str]) -> dict[str, list[list[str]]]:
+    """The words of each of `KINDS` in each text, in small letters."""
+    compiled = {kind: re.compile(pattern, re.IGNORECASE) for kind, pattern in KINDS.items()}
+    return {kind: [_hits(pattern, text) for text in texts] for kind, pattern in compiled.items()}
+
+
 def telling_words(
-    label: str, texts: list[str], truth: Float[ndarray, " n"], patients: Int[ndarray, " n"]
+    label: str,
+    texts: list[str],
+    kinds: Mapping[str, list[list[str]]],
+    truth: Float[ndarray, " n"],
+    patients: Int[ndarray, " n"],
 ) -> list[Telling]:
-    """What such words tell of a label; kinds that stand in no text are left out."""
-    name = r"[\W_]*".join(re.escape(part) for part in re.split(r"[\W_]+", label) if part)
-    found: dict[str, list[list[str]]] = {}
-    for kind, pattern in {NAME: rf"\b{name}\w*", **KINDS}.items():
-        compiled = re.compile(pattern, re.IGNORECASE)
-        hits = [[hit.lower() for hit in compiled.findall(text)] for text in texts]
-        if any(hits):
-            found[kind] = hits
+    """What such words tell of a label; kinds that stand in no text are left out.
+
+    Args:
+        label: The label.
+        texts: The text of each case [N].
+        kinds: What `words_by_kind` found in them.
+        truth: 1 or 0 [N].
+        patients: A number for each case's patient [N].
+    """
+    parts = "[\\W_]*".join(re.escape(part) for part in re.split(r"[\W_]+", label) if part)
+    name = re.compile(rf"\b{parts}\w*", re.IGNORECASE)
+    found = {NAME: [_hits(name, text) for text in texts], **kinds}
+    found = {kind: hits for kind, hits in found.items() if any(hits)}
     if len(found) > 1:
         found[ANY] = [[word for hits in found.values() for word in hits[row]] for row in range(len(texts))]
     others = len(found) - (NAME in found)
     return [_told(kind, hits, truth, patients, kinds=1 if kind == NAME else others) for kind, hits in found.items()]
+
+
+def _hits(pattern: re.Pattern[str], text: str) -> list[str]:
+    return [hit.lower() for hit in pattern.findall(text)]
 
 
 def _told(
