@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from medfuse.calibration import Calibration, Calibrator, ConformalSets
+from medfuse.calibration import Calibration, Calibrator, ConformalSets, Outliers
 from medfuse.case import Split
 from medfuse.cohort import Task
 from medfuse.config import Config
@@ -29,6 +29,7 @@ from medfuse.model import DiagnosisModel
 
 FORMAT = 2  # raised when an older medfuse could no longer read the folder
 _RECEIPT = "receipt.json"
+_OUTLIERS = "outliers.safetensors"
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Bundle:
         model: The network.
         tokenizer: Makes windows of notes; None if notes are not used.
         calibration: Logits to probabilities, and those to prediction sets.
+        outliers: Whether a case is like those of training; None if that could not be learned.
         weights: What each encoder's weights came from.
         seen: Salted digests of the patients by split, so that an evaluation can leave them out.
         facts: What training found (counts, validation loss, …), for the model card.
@@ -55,6 +57,7 @@ class Bundle:
     model: DiagnosisModel
     tokenizer: NoteTokenizer | None
     calibration: Calibration
+    outliers: Outliers | None = None
     weights: Mapping[str, WeightsReceipt] = field(default_factory=dict)
     seen: Mapping[Split, frozenset[str]] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -99,6 +102,8 @@ class Bundle:
         (partial / "config.yaml").write_text(self.config.to_yaml(), encoding="utf-8")
         if self.tokenizer is not None:
             (partial / "tokenizer.json").write_text(self.tokenizer.to_json(), encoding="utf-8")
+        if self.outliers is not None:
+            self.outliers.save(partial / _OUTLIERS)
         image, text = self.model.image, self.model.text
         content = {
             "format": FORMAT,
@@ -161,6 +166,7 @@ class Bundle:
             model=model.eval(),
             tokenizer=tokenizer,
             calibration=Calibration.from_dict(content["calibration"]),
+            outliers=Outliers.load(folder / _OUTLIERS) if (folder / _OUTLIERS).exists() else None,
             weights={name: WeightsReceipt(**receipt) for name, receipt in content["weights"].items()},
             seen={split: frozenset(members) for split, members in content["seen"].items()},
             facts=json.loads((folder / "metrics.json").read_text(encoding="utf-8")),

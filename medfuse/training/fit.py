@@ -17,7 +17,7 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, TQDMProg
 from lightning.pytorch.loggers import CSVLogger
 
 from medfuse.bundle import Bundle, patient_digest, require_free
-from medfuse.calibration import Calibration, calibrate
+from medfuse.calibration import Calibration, Outliers, calibrate
 from medfuse.case import SPLITS, Case, Split
 from medfuse.cohort import Cohort
 from medfuse.config import Config
@@ -126,6 +126,7 @@ def fit(
         model=model.eval(),
         tokenizer=tokenizer,
         calibration=calibration,
+        outliers=_outliers(model, cohort, encoded),
         weights=receipts,
         seen=seen,
         facts=facts,
@@ -255,6 +256,14 @@ def _calibrate(model: DiagnosisModel, cohort: Cohort, encoded: Sequence[EncodedC
         patients=[one.case.patient_id for one in encoded],
         seed=model.config.seed,
     )
+
+
+def _outliers(model: DiagnosisModel, cohort: Cohort, encoded: dict[str, list[EncodedCase]]) -> Outliers | None:
+    """What the training split looks like to the model, and how far the calibration split lies from it."""
+    seen, held = (decide_all(model, [one.parts for one in encoded[split]]) for split in ("train", "calibration"))
+    truth = targets([one.case for one in encoded["train"]], cohort.labels).double().numpy()
+    alarms = model.config.calibration.false_alarms
+    return Outliers.fit(seen.vector, truth, held.logits[:, -1], held.vector, task=cohort.task, false_alarms=alarms)
 
 
 def quiet() -> None:
