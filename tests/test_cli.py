@@ -35,7 +35,9 @@ def test_help_is_quick_and_needs_no_torch() -> None:
     assert after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime < 1.5  # 0.5 s on a quiet machine
 
 
-@pytest.mark.parametrize("verb", ["demo", "sample-data", "import", "train", "evaluate", "classify", "dashboard"])
+@pytest.mark.parametrize(
+    "verb", ["demo", "sample-data", "import", "train", "evaluate", "classify", "calibrate", "monitor", "dashboard"]
+)
 def test_every_verb_has_help_with_an_example(verb: str) -> None:
     done = run(verb, "--help")
     assert done.returncode == 0

@@ -7,11 +7,13 @@ from typing import Annotated
 
 import typer
 
+from medfuse.cli.calibrate import calibrate
 from medfuse.cli.classify import classify
 from medfuse.cli.dashboard import dashboard
 from medfuse.cli.demo import demo
 from medfuse.cli.evaluate import evaluate
 from medfuse.cli.import_cohort import import_
+from medfuse.cli.monitor import monitor
 from medfuse.cli.sample_data import sample_data
 from medfuse.cli.train import train
 from medfuse.errors import MedfuseError
@@ -30,6 +32,8 @@ app.command("import")(import_)
 app.command()(train)
 app.command()(evaluate)
 app.command()(classify)
+app.command()(calibrate)
+app.command()(monitor)
 app.command()(dashboard)
 
 

@@ -17,10 +17,11 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, TQDMProg
 from lightning.pytorch.loggers import CSVLogger
 
 from medfuse.bundle import Bundle, patient_digest, require_free
-from medfuse.calibration import Calibration, Outliers, calibrate
+from medfuse.calibration import Calibration, Outliers, calibrate, pattern_of
 from medfuse.case import SPLITS, Case, Split
 from medfuse.cohort import Cohort
 from medfuse.config import Config
+from medfuse.drift import Reference, first_of_each, inputs_of
 from medfuse.encoders import Column, WeightsReceipt, build_image_encoder, build_text_encoder
 from medfuse.encoders.cache import TokenCache, default_cache
 from medfuse.encoders.cases import CaseEncoder, EncodedCase
@@ -127,6 +128,7 @@ def fit(
         tokenizer=tokenizer,
         calibration=calibration,
         outliers=_outliers(model, cohort, encoded),
+        reference=reference_of(model, calibration, encoded["calibration"]),
         weights=receipts,
         seen=seen,
         facts=facts,
@@ -264,6 +266,24 @@ def _outliers(model: DiagnosisModel, cohort: Cohort, encoded: dict[str, list[Enc
     truth = targets([one.case for one in encoded["train"]], cohort.labels).double().numpy()
     alarms = model.config.calibration.false_alarms
     return Outliers.fit(seen.vector, truth, held.logits[:, -1], held.vector, task=cohort.task, false_alarms=alarms)
+
+
+def reference_of(model: DiagnosisModel, calibration: Calibration, encoded: Sequence[EncodedCase]) -> Reference | None:
+    """What drift is told by: one calibration case of each patient; None if there are none."""
+    rows = [encoded[row] for row in first_of_each([one.case.patient_id for one in encoded])]
+    if not rows:
+        return None
+    decided = decide_all(model, [one.parts for one in rows])
+    facts = [inputs_of(one.case, one.parts, **facts_wanted(model)) for one in rows]
+    return Reference.of(facts, calibration.probability(decided.logits[:, -1], pattern_of(decided.present)))
+
+
+def facts_wanted(model: DiagnosisModel) -> dict[str, Any]:
+    """Which facts of an input concern a model; see `inputs_of`."""
+    return {
+        "columns": {column.name: "category" if column.categories else "number" for column in model.columns},
+        "size": model.config.image.size if "image" in model.modalities and model.config.image is not None else None,
+    }
 
 
 def quiet() -> None:
