@@ -11,10 +11,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from medfuse.calibration import Calibration, Calibrator, ConformalSets
+from medfuse.calibration import Calibration, Calibrator, ConformalSets, Outliers
 from medfuse.case import Split
 from medfuse.cohort import Task
 from medfuse.config import Config
+from medfuse.drift import Reference
 from medfuse.encoders import (
     Column,
     NoteTokenizer,
@@ -29,6 +30,7 @@ from medfuse.model import DiagnosisModel
 
 FORMAT = 2  # raised when an older medfuse could no longer read the folder
 _RECEIPT = "receipt.json"
+_OUTLIERS, _REFERENCE = "outliers.safetensors", "reference.json"
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class Bundle:
         model: The network.
         tokenizer: Makes windows of notes; None if notes are not used.
         calibration: Logits to probabilities, and those to prediction sets.
+        outliers: Whether a case is like those of training; None if that could not be learned.
+        reference: What the calibration cases were like, to tell drift by; None if there were none.
         weights: What each encoder's weights came from.
         seen: Salted digests of the patients by split, so that an evaluation can leave them out.
         facts: What training found (counts, validation loss, …), for the model card.
@@ -55,6 +59,8 @@ class Bundle:
     model: DiagnosisModel
     tokenizer: NoteTokenizer | None
     calibration: Calibration
+    outliers: Outliers | None = None
+    reference: Reference | None = None
     weights: Mapping[str, WeightsReceipt] = field(default_factory=dict)
     seen: Mapping[Split, frozenset[str]] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -99,6 +105,10 @@ class Bundle:
         (partial / "config.yaml").write_text(self.config.to_yaml(), encoding="utf-8")
         if self.tokenizer is not None:
             (partial / "tokenizer.json").write_text(self.tokenizer.to_json(), encoding="utf-8")
+        if self.reference is not None:
+            _write_json(partial / _REFERENCE, self.reference.to_dict())
+        if self.outliers is not None:
+            self.outliers.save(partial / _OUTLIERS)
         image, text = self.model.image, self.model.text
         content = {
             "format": FORMAT,
@@ -161,6 +171,8 @@ class Bundle:
             model=model.eval(),
             tokenizer=tokenizer,
             calibration=Calibration.from_dict(content["calibration"]),
+            reference=_reference(folder / _REFERENCE),
+            outliers=Outliers.load(folder / _OUTLIERS) if (folder / _OUTLIERS).exists() else None,
             weights={name: WeightsReceipt(**receipt) for name, receipt in content["weights"].items()},
             seen={split: frozenset(members) for split, members in content["seen"].items()},
             facts=json.loads((folder / "metrics.json").read_text(encoding="utf-8")),
@@ -215,6 +227,10 @@ def verify(folder: Path) -> str:
             message = f"{folder}: {name} was changed after training (SHA-256 differs from {_RECEIPT}); restore it"
             raise BundleError(message)
     return sha256_of(path)[:16]
+
+
+def _reference(path: Path) -> Reference | None:
+    return Reference.from_dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
 
 
 def require_free(folder: Path) -> None:

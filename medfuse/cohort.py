@@ -130,15 +130,19 @@ class Cohort:
         """The cases of these splits, in the order of the table."""
         return tuple(case for case in self.cases if case.split in splits)
 
-    def with_splits(self, seed: int) -> Cohort:
+    def with_splits(self, seed: int, *, hold_out: bool = True) -> Cohort:
         """The same cohort with every case in a split: as the table says, or else drawn by patient from `seed`.
+
+        Args:
+            seed: Of the draw.
+            hold_out: Whether to draw a test split; without it the other splits share its patients.
 
         Raises:
             CohortError: If only some cases have a split, or a patient stands on both sides of one.
         """
         given = sum(case.split is not None for case in self.cases)
         if given == 0:
-            return self.in_splits(split_by_patient(self.cases, seed=seed), by="patient", seed=seed)
+            return self.in_splits(split_by_patient(self.cases, seed=seed, hold_out=hold_out), by="patient", seed=seed)
         if given < len(self.cases):
             first = next(case.case_id for case in self.cases if case.split is None)
             message = f"{self.folder}: case {first} has no split but others do; fill the column or leave it out"

@@ -175,6 +175,8 @@ class Config(_Strict):
     """A short name for reports."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Decides splits, initial weights, order and dropout."""
+    hold_out: bool = True
+    """Whether a test split is drawn where the cohort's table has no splits; false for a model judged on other data."""
     image: ImageConfig | None = ImageConfig()
     """null leaves the scans out."""
     text: TextConfig | None = TextConfig()

@@ -15,13 +15,19 @@ from medfuse.errors import CohortError
 SPLIT_TWENTIETHS: Mapping[Split, int] = {"train": 11, "validation": 2, "calibration": 3, "test": 4}
 
 
-def split_by_patient(cases: Sequence[Case], *, seed: int) -> list[Split]:
+def split_by_patient(cases: Sequence[Case], *, seed: int, hold_out: bool = True) -> list[Split]:
     """Draw a split for each case: no patient in two, every label spread in the proportions of `SPLIT_TWENTIETHS`.
+
+    Args:
+        cases: The cases.
+        seed: Of the draw.
+        hold_out: Whether there is a test split.
 
     Raises:
         CohortError: If there are fewer than four patients.
     """
-    return _drawn(cases, SPLIT_TWENTIETHS, seed=seed)
+    shares = {split: share for split, share in SPLIT_TWENTIETHS.items() if hold_out or split != "test"}
+    return _drawn(cases, shares, seed=seed)
 
 
 def split_by_time(cases: Sequence[Case]) -> list[Split]:

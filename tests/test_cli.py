@@ -37,7 +37,10 @@ def test_help_is_quick_and_needs_no_torch() -> None:
 
 @pytest.mark.parametrize(
     "verb",
-    ["demo", "sample-data", "import", "audit", "split", "train", "evaluate", "compare", "classify", "dashboard"],
+    [
+        *("demo", "sample-data", "import", "audit", "split", "train", "evaluate", "compare", "classify"),
+        *("calibrate", "monitor", "dashboard"),
+    ],
 )
 def test_every_verb_has_help_with_an_example(verb: str) -> None:
     done = run(verb, "--help")

@@ -33,6 +33,7 @@ class Calibration:
         by_pattern: Calibrators by pattern of modalities; None where one serves all.
         sensitivity: Thresholds that keep a stated sensitivity; None if none was asked for.
         choice: Why this calibrator.
+        previous: What stood in its place before it was made for another site, as it was stored; None if nothing did.
     """
 
     calibrator: Calibrator
@@ -40,6 +41,7 @@ class Calibration:
     by_pattern: PatternCalibrators | None = None
     sensitivity: SensitivityThresholds | None = None
     choice: Mapping[str, Any] = field(default_factory=dict)
+    previous: Mapping[str, Any] | None = None
 
     def probability(
         self, logits: Float[ndarray, "n c"], present: Int[ndarray, " n"] | None = None
@@ -57,6 +59,7 @@ class Calibration:
             "by_pattern": None if self.by_pattern is None else self.by_pattern.to_dict(),
             "sensitivity": None if self.sensitivity is None else self.sensitivity.to_dict(),
             "choice": dict(self.choice),
+            "previous": None if self.previous is None else dict(self.previous),
         }
 
     def card(self, labels: Sequence[str]) -> list[str]:
@@ -65,6 +68,8 @@ class Calibration:
             f"- Calibration: {self.calibrator.name}, {self.choice.get('reason', 'stated in the config')};"
             f" fitted on {self.calibrator.fitted_on_} cases of the calibration split"
         ]
+        if self.previous is not None:
+            lines.append("  - made again for another site; the calibration before it is kept in bundle.json")
         losses = sorted(dict(self.choice.get("losses") or {}).items(), key=lambda item: item[1])
         lines += [f"  - cross-fitted log loss of {name}: {loss:.4f}" for name, loss in losses]
         if self.by_pattern is not None:
@@ -109,6 +114,7 @@ class Calibration:
             None if by_pattern is None else PatternCalibrators.from_dict(by_pattern, calibrator),
             None if sensitivity is None else SensitivityThresholds.from_dict(sensitivity),
             choice,
+            stored.get("previous"),
         )
 
 

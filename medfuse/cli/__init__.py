@@ -8,12 +8,14 @@ from typing import Annotated
 import typer
 
 from medfuse.cli.audit import audit
+from medfuse.cli.calibrate import calibrate
 from medfuse.cli.classify import classify
 from medfuse.cli.compare import compare
 from medfuse.cli.dashboard import dashboard
 from medfuse.cli.demo import demo
 from medfuse.cli.evaluate import evaluate
 from medfuse.cli.import_cohort import import_
+from medfuse.cli.monitor import monitor
 from medfuse.cli.sample_data import sample_data
 from medfuse.cli.split import split
 from medfuse.cli.train import train
@@ -36,6 +38,8 @@ app.command()(train)
 app.command()(evaluate)
 app.command()(compare)
 app.command()(classify)
+app.command()(calibrate)
+app.command()(monitor)
 app.command()(dashboard)
 
 

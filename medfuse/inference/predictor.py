@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from math import factorial
 from pathlib import Path
@@ -101,6 +102,12 @@ class Predictor:
                 self.bundle.calibration.probability(decided.logits[:, place], has & place)
                 for place in range(len(wanted))
             ]
+            if self.bundle.outliers is not None:
+                said = self.bundle.outliers.warnings(decided.logits[:, -1], decided.vector)
+                batch = [
+                    one if line is None or not one.parts else replace(one, warnings=(*one.warnings, line))
+                    for one, line in zip(batch, said, strict=True)
+                ]
             yield batch, wanted, np.stack(found)
 
     def predictions(self, batch: Sequence[EncodedCase], probability: Float[ndarray, "p b c"]) -> Iterator[Prediction]:

@@ -17,11 +17,12 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, TQDMProg
 from lightning.pytorch.loggers import CSVLogger
 
 from medfuse.bundle import Bundle, patient_digest, require_free
-from medfuse.calibration import Calibration, calibrate, pattern_of
+from medfuse.calibration import Calibration, Outliers, calibrate, pattern_of
 from medfuse.calibration.thresholds import fixed_thresholds
 from medfuse.case import SPLITS, Case, Split
 from medfuse.cohort import Cohort
 from medfuse.config import Config
+from medfuse.drift import Reference, first_of_each, inputs_of
 from medfuse.encoders import Column, WeightsReceipt, build_image_encoder, build_text_encoder
 from medfuse.encoders.cache import TokenCache, default_cache
 from medfuse.encoders.cases import CaseEncoder, EncodedCase
@@ -84,8 +85,10 @@ def fit(
     """Train and calibrate; see `train`. `work` holds checkpoints, and a run that finds some there goes on from them."""
     quiet()
     seed_everything(config.seed, verbose=False)
-    cohort = cohort.with_splits(config.seed)
-    training = [case for case in cohort.in_split("train") if case.labelled]
+    cohort = cohort.with_splits(config.seed, hold_out=config.hold_out)
+    experts = config.fusion.name == "experts"
+    known: tuple[Split, ...] = ("train", "validation", "calibration")
+    training = [case for case in cohort.in_split(*(known if experts else ("train",))) if case.labelled]
     _require_labels(training, cohort)
     model, tokenizer, receipts = _build(config, cohort, training)
     store = TokenCache(cache or default_cache())
@@ -94,23 +97,23 @@ def fit(
     )
     encoded: dict[str, list[EncodedCase]] = {split: [] for split in SPLITS}
     unreadable: list[str] = []
-    labelled = [case for case in cohort.in_split("train", "validation", "calibration") if case.labelled]
+    labelled = [case for case in cohort.in_split(*known) if case.labelled]
     for one in encoder.stream(labelled):
         unreadable.extend(one.unreadable)
         if one.parts:
             encoded[str(one.case.split)].append(one)
         if progress is not None:
             progress(1)
-    for split in ("train", "validation"):
+    for split in ("train",) if experts else ("train", "validation"):
         if not encoded[split]:
             message = f"{cohort.folder}: no labelled, readable case in the {split} split; training needs some"
             raise CohortError(message)
-    if config.fusion.name == "experts":
+    if experts:
         every = [one for members in encoded.values() for one in members]
-        experts = fit_experts(model, every, _truth(every, cohort), task=cohort.task, seed=config.seed)
-        found: dict[str, Any] = {"how": "experts", "strengths": experts.strengths, "weights": experts.weights}
-        calibrating = deciding = (every, experts.decided)  # out of fold, so every case serves
-        model.eval().requires_grad_(requires_grad=False)
+        fitted = fit_experts(model, every, _truth(every, cohort), task=cohort.task, seed=config.seed)
+        found: dict[str, Any] = {"how": "experts", "strengths": fitted.strengths, "weights": fitted.weights}
+        calibrating = deciding = (every, fitted.decided)  # out of fold, so every case serves
+        outliers = None  # the fused vector is the logits: it cannot tell an unlike case from an unclear one
     else:
         _reduce(model, encoded)
         found = _learn(model, cohort, encoded, work=work, show=show)
@@ -118,6 +121,7 @@ def fit(
             (members, decide_all(model, [one.parts for one in members]))
             for members in (encoded["calibration"], encoded["validation"])
         )
+        outliers = _outliers(model, cohort, encoded["train"], calibrating[1])
     calibration = _calibrate(cohort, *calibrating, config)
     thresholds = _thresholds(cohort, *deciding, calibration)
     facts: dict[str, Any] = {
@@ -138,9 +142,11 @@ def fit(
         config=config,
         task=cohort.task,
         labels=cohort.labels,
-        model=model.eval(),
+        model=model.eval().requires_grad_(requires_grad=False),
         tokenizer=tokenizer,
         calibration=calibration,
+        outliers=outliers,
+        reference=reference_of(model, calibration, *calibrating),
         weights=receipts,
         seen=seen,
         facts=facts,
@@ -253,7 +259,6 @@ def _learn(
     model.to("cpu")
     state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
     learning.load_state_dict(state, strict=False)
-    model.eval().requires_grad_(requires_grad=False)
     score = best.best_model_score  # a tensor; zero is a score too
     return {
         "how": "gradient",
@@ -289,6 +294,41 @@ def _thresholds(
 def _truth(encoded: Sequence[EncodedCase], cohort: Cohort) -> Any:
     """Labels of cases as 1, 0 and NaN where not known [N, C]."""
     return targets([one.case for one in encoded], cohort.labels).double().numpy()
+
+
+def _outliers(model: DiagnosisModel, cohort: Cohort, training: Sequence[EncodedCase], held: Decided) -> Outliers | None:
+    """What the training split looks like to the model, and how far the calibration split lies from it."""
+    seen = decide_all(model, [one.parts for one in training])
+    alarms = model.config.calibration.false_alarms
+    truth = _truth(training, cohort)
+    return Outliers.fit(seen.vector, truth, held.logits[:, -1], held.vector, task=cohort.task, false_alarms=alarms)
+
+
+def reference_of(
+    model: DiagnosisModel, calibration: Calibration, encoded: Sequence[EncodedCase], decided: Decided
+) -> Reference | None:
+    """What drift is told by: one calibration case of each patient; None if there are none.
+
+    Args:
+        model: The model.
+        calibration: What makes its logits probabilities.
+        encoded: Cases that the model was not fitted on.
+        decided: What it says of them.
+    """
+    rows = first_of_each([one.case.patient_id for one in encoded])
+    if not rows:
+        return None
+    facts = [inputs_of(encoded[row].case, encoded[row].parts, **facts_wanted(model)) for row in rows]
+    found = calibration.probability(decided.logits[rows, -1], pattern_of(decided.present[rows]))
+    return Reference.of(facts, found)
+
+
+def facts_wanted(model: DiagnosisModel) -> dict[str, Any]:
+    """Which facts of an input concern a model; see `inputs_of`."""
+    return {
+        "columns": {column.name: "category" if column.categories else "number" for column in model.columns},
+        "size": model.config.image.size if "image" in model.modalities and model.config.image is not None else None,
+    }
 
 
 def quiet() -> None:

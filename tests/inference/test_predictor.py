@@ -105,3 +105,15 @@ def test_shapley_is_the_worked_example() -> None:
     subsets = [tuple(p for b, p in enumerate(players) if n >> b & 1) for n in range(8)]
     game = {subset: float("image" in subset and len(subset) > 1) for subset in subsets}
     assert shapley(game, players) == pytest.approx({"image": 2 / 3, "text": 1 / 6, "tabular": 1 / 6})
+
+
+def test_a_case_unlike_those_of_training_is_flagged(predictor: Predictor, tiny_cohort: Cohort) -> None:
+    outliers = predictor.bundle.outliers
+    assert outliers is not None
+    assert outliers.thresholds == (float("inf"), float("inf"))  # the tiny calibration split is too small to tell
+    strict = replace(predictor.bundle, outliers=replace(outliers, thresholds=(float("inf"), 0.0)))
+    none = replace(tiny_cohort.cases[1], case_id="none", scans=(), notes=(), values={})
+    flagged, empty = Predictor(strict).stream([tiny_cohort.cases[0], none])
+    assert [line for line in flagged.warnings if line.startswith("unlike the cases of training (mahalanobis score)")]
+    assert not any("unlike" in line for line in empty.warnings)
+    assert flagged.error is None
