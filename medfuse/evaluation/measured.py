@@ -28,6 +28,7 @@ METHOD = (
     "bias-corrected and accelerated bootstrap over patients (percentile where the bias has no estimate); that of ece "
     "is the percentile interval less twice the estimated bias, widened to hold the value"
 )
+SAME = "every draw gives the same value, so an interval would be false certainty"
 ALIKE = "all probabilities are alike, so no case ranks above another"
 
 
@@ -134,6 +135,8 @@ class Measured:
                 else "no draws were asked for"
             )
             return {"value": value, "low": None, "high": None, "reason": why}
+        if lost < len(draws) and np.nanmin(draws) == np.nanmax(draws):  # such as an AUROC of 1 in every draw
+            return {"value": value, "low": None, "high": None, "reason": SAME}
         if name == "ece":
             low, high = debiased_interval(draws, value=value)
         else:
