@@ -157,17 +157,18 @@ def bca_interval(
     return float(low), float(high)
 
 
-def centred_interval(values: Float[ndarray, " draws"], *, value: float, level: float = LEVEL) -> tuple[float, float]:
-    """The percentile interval moved by the bootstrap's estimate of bias, so that the draws' mean is the value itself.
+def debiased_interval(values: Float[ndarray, " draws"], *, value: float, level: float = LEVEL) -> tuple[float, float]:
+    """The percentile interval less twice the bootstrap's estimate of bias, widened to hold the value itself.
 
-    For the calibration error: each draw adds its own noise inside the absolute difference of every bin, so the draws
-    lie above the value, and the plain percentile interval of a well calibrated model may not even hold it. The bias
-    estimate is the draws' mean less the value (Efron & Tibshirani 1993, section 10.2). Never below 0.
+    For the calibration error: chance adds to the absolute difference of every bin, so the value lies above what it
+    estimates, and each draw lies above the value by about as much again. The bias estimate is the draws' mean less the
+    value (Efron & Tibshirani 1993, section 10.2); once brings the draws back to the value, twice to what is estimated.
+    Never below 0.
     """
     defined = values[~np.isnan(values)]
     if not defined.size:
         return math.nan, math.nan
-    low, high = percentile_interval(defined - (defined.mean() - value), level=level)
+    low, high = percentile_interval(defined - 2 * (defined.mean() - value), level=level)
     return max(0.0, min(low, value)), max(high, value)
 
 

@@ -13,7 +13,7 @@ from medfuse.evaluation.delong import delong
 from medfuse.evaluation.intervals import (
     bca_interval,
     bootstrap,
-    centred_interval,
+    debiased_interval,
     jackknife,
     number,
     percentile_interval,
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
 METHOD = (
     "bias-corrected and accelerated bootstrap over patients (percentile where the bias has no estimate); that of ece "
-    "is the percentile interval, moved so that its draws' mean is the value"
+    "is the percentile interval less twice the estimated bias, widened to hold the value"
 )
+SAME = "every draw gives the same value, so an interval would be false certainty"
 ALIKE = "all probabilities are alike, so no case ranks above another"
 
 
@@ -134,8 +135,10 @@ class Measured:
                 else "no draws were asked for"
             )
             return {"value": value, "low": None, "high": None, "reason": why}
+        if lost < len(draws) and np.nanmin(draws) == np.nanmax(draws):  # such as an AUROC of 1 in every draw
+            return {"value": value, "low": None, "high": None, "reason": SAME}
         if name == "ece":
-            low, high = centred_interval(draws, value=value)
+            low, high = debiased_interval(draws, value=value)
         else:
             low, high = bca_interval(draws, value=value, left_out=left_out)
         return {"value": value, "low": low, "high": high} | ({"draws_left_out": lost} if lost else {})

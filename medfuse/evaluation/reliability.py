@@ -181,7 +181,7 @@ def _why_not(answer: ndarray, logit: ndarray, member: ndarray) -> str:
         return "all probabilities are alike"
     if len(np.unique(member)) < 2:
         return "one patient gives no estimate"
-    return "the probabilities separate the cases completely, so there is no finite estimate"
+    return "the probabilities separate the cases: no finite slope"
 
 
 def _estimate(fitted: Any, place: int, why: str) -> dict[str, Any]:

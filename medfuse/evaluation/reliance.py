@@ -98,7 +98,7 @@ def verdicts(areas: Mapping[str, Mapping[str, Any]], modalities: Sequence[Modali
                 "sentence": f"Whether the model uses the {word} is not known: {reason}.",
             }
             continue
-        figures = f"changes by {change['value']:+.3f} (95 % interval {low:+.3f} to {high:+.3f})"
+        figures = f"changes by {change['value']:+.3f} (95 % interval {low:+.3f} to {high:+.3f})".replace("-", "−")
         given = f"given another patient's {word}, its AUROC {figures}"
         if high < 0:
             verdict, sentence = "used", f"The model uses the {word}: {given}."

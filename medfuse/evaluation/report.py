@@ -5,15 +5,23 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 from medfuse import __version__
+from medfuse.evaluation.checklist import GUIDELINES, answered
+from medfuse.evaluation.figures import figures
 from medfuse.evaluation.metrics import BINS, METRICS
+from medfuse.evaluation.panels import to_plotly, to_svg
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 
 NAMES = {"auroc": "AUROC", "auprc": "AUPRC", "brier": "Brier score", "ece": "ECE", "log_loss": "Log loss"}
+TESTS = {  # figures at a threshold, as columns
+    "sensitivity": "Sensitivity", "specificity": "Specificity", "ppv": "PPV", "npv": "NPV", "f1": "F1", "mcc": "MCC",
+    "lr_positive": "LR+", "lr_negative": "LR−",
+}  # fmt: skip
 EVIDENCE = {"image": "image", "text": "notes", "tabular": "values", "all": "all together"}
 FEW_PATIENTS = 200  # below it an interval of the AUROC is commonly a tenth wide or more
 FEW_CASES = 10  # with the label or without it
@@ -21,18 +29,21 @@ FEW_CASES = 10  # with the label or without it
 INK, BLUE, GREY = "#1f2933", "#1d5fa8", "#9aa5b1"
 
 
-def write_report(metrics: Mapping[str, Any], path: Path, *, title: str, notes: Sequence[str] = ()) -> None:
+def write_report(
+    metrics: Mapping[str, Any], path: Path, *, title: str, notes: Sequence[str] = (), made: date | None = None
+) -> None:
     """Write the report of what `summarise` returned; the file appears in one step or not at all.
 
-    Sections appear for what is there: beside `summary`, `labels`, `confusion` and `reliability` these are `patterns`
-    (by modalities present: metrics as of `headline`), `reliance` (what was left out: its AUROC), `baselines` (name:
-    metrics) and `problems` (lines). A figure is `{"value", "low", "high"}` or a bare number.
+    The same metrics give the same bytes but for the date. Figures go beside it as `figures/*.svg`.
+
+    Sections appear for what is there. A figure is `{"value", "low", "high"}` or a bare number.
 
     Args:
         metrics: Content of `metrics.json`.
         path: The HTML file; its folder is made if need be.
         title: What was evaluated on what, in words.
-        notes: Lines to set under the title, such as the bundle's digest or a caution.
+        notes: Cautions to set on top.
+        made: The date that stands in the report; None is today.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
@@ -46,7 +57,10 @@ def write_report(metrics: Mapping[str, Any], path: Path, *, title: str, notes: S
         lstrip_blocks=True,
     )
     page.filters["figure"] = _figure
+    page.filters["signed"] = _signed
+    page.filters["p"] = lambda p: "–" if p is None else "< 0.001" if p < 0.0005 else f"{p:.3f}"
     page.filters["share"] = lambda value: "–" if value is None else f"{100 * value:.0f} %"
+    drawn = figures(metrics)
     html = page.get_template(TEMPLATE.name).render(
         title=title,
         notes=notes,
@@ -54,19 +68,30 @@ def write_report(metrics: Mapping[str, Any], path: Path, *, title: str, notes: S
         summary=metrics["summary"],
         names=NAMES,
         columns=METRICS,
+        made=(made or datetime.now(UTC).date()).isoformat(),
         bins=BINS,
         meaning=list(_meaning(metrics)),
         evidence=EVIDENCE,
         reliance=_reliance(metrics),
         confusion=Markup(_confusion_plot(metrics)),  # noqa: S704  plotly escapes the JSON inside, _text the labels
-        reliability=Markup(_reliability_plot(metrics)),  # noqa: S704
+        plots={name: Markup(to_plotly(panels, name=name)) for name, panels in drawn.items()},  # noqa: S704
+        checklist=answered(metrics),
+        guidelines=GUIDELINES,
+        tests=TESTS,
         plotly=Markup(get_plotlyjs()),  # noqa: S704
         version=__version__,
     )
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    _write(path, html)
+    for name, panels in drawn.items():
+        (path.parent / "figures").mkdir(exist_ok=True)
+        _write(path.parent / "figures" / f"{name}.svg", to_svg(panels))
+
+
+def _write(path: Path, text: str) -> None:
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(html, encoding="utf-8")
+    partial.write_text(text, encoding="utf-8")
     os.replace(partial, path)
 
 
@@ -77,6 +102,15 @@ def _figure(figure: Any) -> tuple[str, str]:
     value, low, high = (figure.get(key) for key in ("value", "low", "high"))
     interval = "" if value is None or low is None or high is None else f"{low:.3f} to {high:.3f}"
     return "–" if value is None else f"{value:.3f}", interval
+
+
+def _signed(figure: Any) -> tuple[str, str]:
+    """As `_figure`, of a difference: `+0.012` and `−0.004 to +0.031`."""
+    if not figure or figure.get("value") is None:
+        return "–", ""
+    low, high = figure.get("low"), figure.get("high")
+    interval = "" if low is None or high is None else f"{low:+.3f} to {high:+.3f}"
+    return f"{figure['value']:+.3f}".replace("-", "−"), interval.replace("-", "−")
 
 
 def _meaning(metrics: Mapping[str, Any]) -> Iterator[str]:
@@ -144,14 +178,9 @@ def _cautions(metrics: Mapping[str, Any]) -> Iterator[str]:
         yield f"{unlabelled} cases have no known label and are in none of the figures."
 
 
-def _reliance(metrics: Mapping[str, Any]) -> list[tuple[str, Any, float | None]]:
-    """What was left out, the AUROC without it, and how much that is below the AUROC with everything."""
-    full = metrics["summary"]["auroc"]["value"]
-    rows = []
-    for what, figure in metrics.get("reliance", {}).items():
-        value = figure["value"] if isinstance(figure, Mapping) else figure
-        rows.append((what, figure, None if value is None or full is None else full - value))
-    return rows
+def _reliance(metrics: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """What was done to the evidence, the AUROC under it, and the change against the unaltered cases."""
+    return [(what, figure, figure.get("change")) for what, figure in metrics.get("reliance", {}).items()]
 
 
 def _confusion_plot(metrics: Mapping[str, Any]) -> str:
@@ -203,52 +232,6 @@ def _confusion_plot(metrics: Mapping[str, Any]) -> str:
     return _div(figure, height=60 + 210 * down)
 
 
-def _reliability_plot(metrics: Mapping[str, Any]) -> str:
-    """Observed fraction against mean probability by bin and label, with the diagonal of perfect calibration."""
-    from plotly import graph_objects
-    from plotly.subplots import make_subplots
-
-    by_label = {label: points for label, points in metrics.get("reliability", {}).items() if points}
-    if not by_label:
-        return ""
-    across = min(3, len(by_label))
-    down = math.ceil(len(by_label) / across)
-    figure = make_subplots(
-        rows=down,
-        cols=across,
-        subplot_titles=_text(by_label),
-        horizontal_spacing=0.2 / across,
-        vertical_spacing=0.3 / down,
-    )
-    for index, points in enumerate(by_label.values()):
-        place = {"row": index // across + 1, "col": index % across + 1}
-        diagonal = graph_objects.Scatter(
-            x=[0, 1], y=[0, 1], mode="lines", line={"color": GREY, "dash": "dash", "width": 1}, hoverinfo="skip"
-        )
-        observed = graph_objects.Scatter(
-            x=[point["mean_predicted"] for point in points],
-            y=[point["observed"] for point in points],
-            error_y={
-                "type": "data",
-                "symmetric": False,
-                "array": [point["high"] - point["observed"] for point in points],
-                "arrayminus": [point["observed"] - point["low"] for point in points],
-                "thickness": 1,
-                "width": 2,
-            },
-            customdata=[point["n"] for point in points],
-            mode="markers",
-            marker={"color": BLUE, "size": 7},
-            hovertemplate="said %{x:.3f}<br>observed %{y:.3f}<br>%{customdata} cases<extra></extra>",
-        )
-        figure.add_trace(diagonal, **place)
-        figure.add_trace(observed, **place)
-    figure.update_xaxes(range=[-0.03, 1.03], dtick=0.25, title_text="mean probability")
-    figure.update_yaxes(range=[-0.03, 1.03], dtick=0.25)
-    figure.update_yaxes(title_text="observed fraction", col=1)
-    return _div(figure, height=40 + 300 * down)
-
-
 def _text(labels: Any) -> list[str]:
     """Labels as plain text: plotly reads some HTML in them, so that goes in escaped."""
     from markupsafe import escape
@@ -268,4 +251,8 @@ def _div(figure: Any, *, height: int) -> str:
     )
     figure.update_annotations(font_size=13)
     config = {"displaylogo": False, "displayModeBar": False, "responsive": True}
-    return str(to_html(figure, include_plotlyjs=False, include_mathjax=False, full_html=False, config=config))
+    return str(
+        to_html(
+            figure, include_plotlyjs=False, include_mathjax=False, full_html=False, config=config, div_id="confusion"
+        )
+    )

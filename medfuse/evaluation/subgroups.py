@@ -10,7 +10,7 @@ import numpy as np
 
 from medfuse.case import Case
 from medfuse.errors import CohortError
-from medfuse.evaluation.intervals import DRAWS, bca_interval, bootstrap, centred_interval, jackknife, number
+from medfuse.evaluation.intervals import DRAWS, bca_interval, bootstrap, debiased_interval, jackknife, number
 from medfuse.evaluation.metrics import METRICS, Scorer
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def _figure(metric: str, found: tuple[Mapping[str, ndarray], ...], key: str, les
     if not drawn:
         return {"value": middle, "low": None, "high": None, "reason": "no draws"}
     if metric == "ece":
-        low, high = centred_interval(mean(drawn), value=middle)
+        low, high = debiased_interval(mean(drawn), value=middle)
     else:
         low, high = bca_interval(mean(drawn), value=middle, left_out=mean(left_out))
     return {"value": middle, "low": number(low), "high": number(high), "n_labels": int(defined.sum())}

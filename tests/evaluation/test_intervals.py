@@ -9,7 +9,7 @@ from medfuse.evaluation import intervals
 from medfuse.evaluation.intervals import (
     bca_interval,
     bootstrap,
-    centred_interval,
+    debiased_interval,
     jackknife,
     patient_weights,
     percentile_interval,
@@ -105,14 +105,13 @@ def test_percentiles_leave_undefined_draws_out():
     assert np.isnan(percentile_interval(np.full(3, np.nan))).all()
 
 
-def test_centred_interval_keeps_the_spread_and_holds_the_value():
+def test_debiased_interval_keeps_the_spread_and_holds_the_value():
     draws = np.linspace(0.2, 0.4, 101)
-    low, high = centred_interval(draws, value=0.1)
     plain_low, plain_high = percentile_interval(draws)
-    assert low == pytest.approx(plain_low - 0.2)
-    assert high == pytest.approx(plain_high - 0.2)
-    assert centred_interval(draws, value=0.01)[0] == 0.0
-    assert np.isnan(centred_interval(np.array([np.nan]), value=0.1)).all()
+    assert debiased_interval(draws, value=0.29) == pytest.approx((plain_low - 0.02, plain_high - 0.02))
+    assert debiased_interval(draws, value=0.2) == pytest.approx((plain_low - 0.2, 0.2))
+    assert debiased_interval(draws, value=0.01) == (0.0, 0.01)  # the interval holds the value
+    assert np.isnan(debiased_interval(np.array([np.nan]), value=0.1)).all()
 
 
 def test_wilson_interval_agrees_with_the_worked_figures():
