@@ -51,8 +51,8 @@ class ImageConfig(_Strict):
 class TextConfig(_Strict):
     """How notes become tokens."""
 
-    encoder: Literal["minilm-l6", "transformers", "rnn"] = "minilm-l6"
-    """The network: MiniLM-L6 with embedded weights, any transformers encoder, or a GRU over its own vocabulary."""
+    encoder: Literal["minilm-l6", "transformers", "rnn", "lsa"] = "minilm-l6"
+    """MiniLM-L6 (embedded), any transformers encoder, a GRU, or word vectors learned from the notes alone."""
     weights: str = "embedded"
     """`embedded`, a folder or a hub id such as `emilyalsentzer/Bio_ClinicalBERT`; the RNN has none."""
     tune: Tune = "frozen"
@@ -78,7 +78,7 @@ class TextConfig(_Strict):
     """Sections, or kinds of notes, written after the image was read, which contain the diagnosis; allow them for report
     classification."""
     vocabulary: Annotated[int, Field(ge=16)] = 4000
-    """Largest vocabulary of the RNN, learned from the training split."""
+    """Largest vocabulary of the RNN or the word vectors, learned from the training split."""
 
     @model_validator(mode="after")
     def _overlap_fits(self) -> TextConfig:

@@ -13,6 +13,7 @@ from medfuse.config import TextConfig
 from medfuse.encoders import weights
 from medfuse.encoders.bert import Bert
 from medfuse.encoders.weights import WeightsReceipt
+from medfuse.encoders.word_vectors import WordVectors, learn_word_vectors
 from medfuse.errors import EncoderError
 
 if TYPE_CHECKING:
@@ -142,17 +143,25 @@ def build_text_encoder(
         config: Which network and which weights.
         architecture: If given, the network is built as a bundle keeps it, and its weights are left for the bundle.
         tokenizer: The tokenizer of that bundle.
-        notes: Texts of the training split, from which an RNN learns its vocabulary.
+        notes: Texts of the training split, from which an RNN or word vectors learn their vocabulary.
 
     Raises:
         EncoderError: If the weights are not there or do not fit.
     """
     if architecture is not None and tokenizer is not None:
         return _network(architecture), NoteTokenizer.from_json(tokenizer, config=config), WeightsReceipt("bundle")
-    if config.encoder == "rnn":
+    if config.encoder in ("rnn", "lsa"):
+        notes = list(notes)
         learned = _learn_vocabulary(notes, size=config.vocabulary)
-        encoder = _network({"model_type": "rnn", "vocab_size": learned.get_vocab_size()})
-        return encoder, NoteTokenizer(learned, window=config.window, overlap=config.overlap), WeightsReceipt("random")
+        if config.encoder == "rnn":
+            encoder, source = _network({"model_type": "rnn", "vocab_size": learned.get_vocab_size()}), "random"
+        else:
+            vectors = learn_word_vectors(notes, learned)
+            source = "the training split's notes"
+            encoder = _network({"model_type": "lsa", "vocab_size": len(vectors), "width": vectors.shape[1]})
+            assert isinstance(encoder.network, WordVectors)
+            encoder.network.words.weight.data.copy_(vectors)
+        return encoder, NoteTokenizer(learned, window=config.window, overlap=config.overlap), WeightsReceipt(source)
     folder = _folder(config)
     kept = weights.checkpoint_config(folder)
     limit = kept.get("max_position_embeddings", config.window)
@@ -184,7 +193,10 @@ def _folder(config: TextConfig) -> Path:
 
 
 def _network(architecture: Mapping[str, Any], body: Any = None) -> TextEncoder:
-    network: Bert | _Recurrent | _Transformers
+    network: Bert | WordVectors | _Recurrent | _Transformers
+    if architecture["model_type"] == "lsa":
+        network, width = WordVectors(architecture["vocab_size"], architecture["width"]), int(architecture["width"])
+        return TextEncoder(network, width=width, last=network, architecture=dict(architecture))
     if architecture["model_type"] == "rnn":
         network = _Recurrent(architecture["vocab_size"])
         return TextEncoder(network, width=128, last=network, architecture=dict(architecture))

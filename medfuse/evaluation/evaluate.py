@@ -102,7 +102,7 @@ def evaluate(
     held = Held()
     collect(predictor, cases, held, thresholds=_thresholds(predictor, cohort), progress=progress)
     if baselines:
-        known = [case for case in cohort.cases if bundle.split_of(case.patient_id) in ("train", "validation")]
+        known = [case for case in cohort.cases if bundle.split_of(case.patient_id) is not None]
         fit_baselines(predictor, known, cases, held, progress=progress)
     title = f"{bundle.config.name} on {cohort.name}"
     return assemble(held, bundle=bundle, cohort=cohort, problems=problems, draws=draws, title=title, by=by)

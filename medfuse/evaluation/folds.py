@@ -37,7 +37,7 @@ def cross_validate(
         config: What to train.
         cohort: On what; only its labelled cases are used.
         folds: How many.
-        baselines: Whether to report the references too, fitted in each fold on its training and validation patients.
+        baselines: Whether to report the references too, fitted in each fold on all patients that are not held out.
         draws: Bootstrap draws of the intervals.
         cache: Where tokens of frozen encoders are kept; None takes the user's cache folder.
         progress: Called with 1 for each case held out.
@@ -59,8 +59,7 @@ def cross_validate(
         predictor = Predictor(bundle, cache=TokenCache(cache or default_cache()))
         collect(predictor, out, held, progress=progress)
         if baselines:
-            learned = [case for case in known if case.split in ("train", "validation")]
-            fit_baselines(predictor, learned, out, held)
+            fit_baselines(predictor, known, out, held)
     assert bundle is not None
     title = f"{config.name} on {cohort.name}, {folds}-fold cross-validation by patient"
     return assemble(held, bundle=bundle, cohort=cohort, problems=cohort.problems, draws=draws, title=title)

@@ -169,7 +169,7 @@ def _build(config: Config, cohort: Cohort, training: Sequence[Case]) -> tuple[Di
     if config.image is not None:
         image, receipts["image"] = build_image_encoder(config.image)
     if config.text is not None:
-        notes = _texts(training, config) if config.text.encoder == "rnn" else ()
+        notes = _texts(training, config) if config.text.encoder in ("rnn", "lsa") else ()
         text, tokenizer, receipts["text"] = build_text_encoder(config.text, notes=notes)
     columns: list[Column] = []
     if config.tabular is not None:

@@ -29,8 +29,9 @@ pytestmark = [
 
 LABELS = ("infection", "embolism", "nothing")
 SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(1)>"
-SERVE = (
-    "import sys; from pathlib import Path; from medfuse.review import serve; folder = Path(sys.argv[1]); "
+SERVE = (  # a shell that runs the tests in the background lets its children ignore interrupts
+    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from pathlib import Path; from medfuse.review import serve; folder = Path(sys.argv[1]); "
     "raise SystemExit(serve(cohort=folder / 'cohort', predictions=folder / 'predictions.jsonl', "
     "store=str(folder / 'reviews.sqlite'), port=int(sys.argv[2]), open_browser=False))"
 )
