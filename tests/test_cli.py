@@ -36,7 +36,8 @@ def test_help_is_quick_and_needs_no_torch() -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", ["demo", "sample-data", "import", "audit", "split", "train", "evaluate", "classify", "dashboard"]
+    "verb",
+    ["demo", "sample-data", "import", "audit", "split", "deidentify", "train", "evaluate", "classify", "dashboard"],
 )
 def test_every_verb_has_help_with_an_example(verb: str) -> None:
     done = run(verb, "--help")

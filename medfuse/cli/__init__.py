@@ -10,6 +10,7 @@ import typer
 from medfuse.cli.audit import audit
 from medfuse.cli.classify import classify
 from medfuse.cli.dashboard import dashboard
+from medfuse.cli.deidentify import deidentify
 from medfuse.cli.demo import demo
 from medfuse.cli.evaluate import evaluate
 from medfuse.cli.import_cohort import import_
@@ -31,6 +32,7 @@ app.command("sample-data")(sample_data)
 app.command("import")(import_)
 app.command()(audit)
 app.command()(split)
+app.command()(deidentify)
 app.command()(train)
 app.command()(evaluate)
 app.command()(classify)
