@@ -11,7 +11,7 @@ from pathlib import Path
 
 from medfuse.audit.audit import Audit
 from medfuse.audit.finding import Finding, counted
-from medfuse.case import Case, Note, Scan
+from medfuse.case import SPLITS, Case, Note, Scan
 from medfuse.cohort import Cohort
 from medfuse.errors import CohortError
 from medfuse.importers.linking import linked_patients
@@ -58,7 +58,10 @@ def repair(cohort: Cohort, found: Audit, out: str | Path, *, seed: int = 0) -> l
     cases, merged = _merged(cases, _of(found, MERGED), done)
     fixed = replace(cohort, cases=tuple(cases), problems=())
     torn = any(finding.check in REDRAWN for finding in found.findings) or _torn(cases)
-    if torn and any(case.split for case in cohort.cases):
+    if torn and len({case.patient_id for case in cases}) < len(SPLITS):
+        fixed = replace(fixed, cases=tuple(replace(case, split=None) for case in cases), splits={})
+        done.append("splits taken out: too few patients are left to draw them anew")
+    elif torn and any(case.split for case in cohort.cases):
         fixed = fixed.in_splits(split_by_patient(fixed.cases, seed=seed), by="patient", seed=seed)
         done.append(f"splits drawn anew by patient (seed {seed}), recorded in cohort.yaml")
     elif len(cases) < len(cohort.cases) or merged:

@@ -12,6 +12,7 @@ from medfuse.cli.calibrate import calibrate
 from medfuse.cli.classify import classify
 from medfuse.cli.compare import compare
 from medfuse.cli.dashboard import dashboard
+from medfuse.cli.deidentify import deidentify
 from medfuse.cli.demo import demo
 from medfuse.cli.evaluate import evaluate
 from medfuse.cli.import_cohort import import_
@@ -34,6 +35,7 @@ app.command("sample-data")(sample_data)
 app.command("import")(import_)
 app.command()(audit)
 app.command()(split)
+app.command()(deidentify)
 app.command()(train)
 app.command()(evaluate)
 app.command()(compare)
