@@ -21,6 +21,7 @@ def evaluate(
     baselines: Annotated[bool, typer.Option("--baselines", help="Compare with logistic regression.")] = False,
     folds: Annotated[int | None, typer.Option(min=2, help="Cross-validate a config by patient.")] = None,
     by: Annotated[list[str] | None, typer.Option("--by", help="Report subgroups by this column too.")] = None,
+    stress: Annotated[bool, typer.Option("--stress", help="Worsen scans and notes step by step.")] = False,
     override: Overrides = None,
     draws: Annotated[int, typer.Option(min=0, help="Bootstrap draws of the intervals.")] = 1000,
     cache: Cache = None,
@@ -41,7 +42,14 @@ def evaluate(
 
         with bar("evaluating", None) as advance:
             found = run(
-                bundle, read, baselines=baselines, by=tuple(by or ()), draws=draws, cache=cache, progress=advance
+                bundle,
+                read,
+                baselines=baselines,
+                by=tuple(by or ()),
+                stressed=stress,
+                draws=draws,
+                cache=cache,
+                progress=advance,
             )
     else:
         config = load_config(bundle, override)

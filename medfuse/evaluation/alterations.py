@@ -132,7 +132,7 @@ def _sections(
     """Each note section removed from the cases that have it; the rest of the case stays as it was encoded."""
     assert predictor.bundle.config.text is not None
     excluded = predictor.bundle.config.text.exclude_sections
-    notes = [_notes_of(one.case) if "text" in one.parts else [] for one in block]
+    notes = [notes_of(one.case) if "text" in one.parts else [] for one in block]
     unread = set(excluded)
     having: dict[str, list[int]] = {}
     for row, several in enumerate(notes):
@@ -163,7 +163,8 @@ def _joined(whole: EncodedCase, shorter: EncodedCase) -> EncodedCase:
     return replace(whole, parts=parts)
 
 
-def _notes_of(case: Case) -> list[Note]:
+def notes_of(case: Case) -> list[Note]:
+    """The notes of a case as far as they can be read."""
     found = []
     for note in case.notes:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from medfuse.evaluation.held import Held, Progress, collect, fit_baselines, stor
 from medfuse.evaluation.mistakes import worst_cases
 from medfuse.evaluation.reliance import altered_areas, interplay, mean_shapley, verdicts
 from medfuse.evaluation.report import write_report
+from medfuse.evaluation.stress import stress
 from medfuse.evaluation.subgroups import columns_of, subgroups
 from medfuse.evaluation.summary import headline, summarise
 from medfuse.inference import Predictor, write_predictions
@@ -73,6 +74,7 @@ def evaluate(
     *,
     baselines: bool = False,
     by: Sequence[str] = (),
+    stressed: bool = False,
     draws: int = 1000,
     cache: Path | None = None,
     progress: Progress | None = None,
@@ -87,6 +89,7 @@ def evaluate(
         cohort: The cohort or its folder.
         baselines: Whether to fit and report the plain references on the patients that the bundle was trained on.
         by: Columns to report subgroups by, beside the cohort's group columns, sex and age.
+        stressed: Whether to run the stress suite, which encodes up to 200 cases some forty times.
         draws: Bootstrap draws of the intervals; 0 for none.
         cache: Where tokens of frozen encoders are kept; None takes the user's cache folder.
         progress: Called with 1 for each case.
@@ -105,7 +108,12 @@ def evaluate(
         known = [case for case in cohort.cases if bundle.split_of(case.patient_id) is not None]
         fit_baselines(predictor, known, cases, held, progress=progress)
     title = f"{bundle.config.name} on {cohort.name}"
-    return assemble(held, bundle=bundle, cohort=cohort, problems=problems, draws=draws, title=title, by=by)
+    found = assemble(held, bundle=bundle, cohort=cohort, problems=problems, draws=draws, title=title, by=by)
+    if not stressed:
+        return found
+    truth = np.array([_truth(case, bundle) for case in cases]).reshape(len(cases), len(bundle.labels))
+    curves = stress(bundle, cases, truth=truth, seed=bundle.config.seed, progress=progress)
+    return replace(found, metrics={**found.metrics, "stress": curves})
 
 
 def assemble(

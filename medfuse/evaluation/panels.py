@@ -140,22 +140,23 @@ def _panel(panel: Panel, left: int, top: int) -> str:
         return f"{x0 + (value - panel.x[1]) / (panel.x[2] - panel.x[1]) * (x1 - x0):.1f}"
 
     def up(value: float) -> str:
-        inside = min(max(value, panel.y[1]), panel.y[2])
-        return f"{y0 + (inside - panel.y[1]) / (panel.y[2] - panel.y[1]) * (y1 - y0):.1f}"
+        return f"{y0 + (value - panel.y[1]) / (panel.y[2] - panel.y[1]) * (y1 - y0):.1f}"
 
     parts = [f'<text x="{centre}" y="{top + 18}" text-anchor="middle" font-size="12">{escape(panel.title)}</text>']
-    for step in range(5):
-        x = panel.x[1] + step / 4 * (panel.x[2] - panel.x[1])
-        y = panel.y[1] + step / 4 * (panel.y[2] - panel.y[1])
+    for y in _ticks(*panel.y[1:]):
         parts += [
             f'<line x1="{x0}" x2="{x1}" y1="{up(y)}" y2="{up(y)}" stroke="#e4e9ee"/>',
             f'<text x="{x0 - 5}" y="{up(y)}" dy="4" text-anchor="end">{y:.3g}</text>',
-            f'<text x="{across(x)}" y="{y0 + 15}" text-anchor="middle">{x:.3g}</text>',
         ]
+    for x in _ticks(*panel.x[1:]):
+        parts.append(f'<text x="{across(x)}" y="{y0 + 15}" text-anchor="middle">{x:.3g}</text>')
     parts.append(f'<text x="{centre}" y="{y0 + 32}" text-anchor="middle">{escape(panel.x[0])}</text>')
     middle = (y0 + y1) // 2
     turned = f'transform="rotate(-90 {left + 13} {middle})"'
     parts.append(f'<text x="{left + 13}" y="{middle}" text-anchor="middle" {turned}>{escape(panel.y[0])}</text>')
+    clip = f"c{left}x{top}"
+    parts.append(f'<clipPath id="{clip}"><rect x="{x0}" y="{y1}" width="{x1 - x0}" height="{y0 - y1}"/></clipPath>')
+    parts.append(f'<g clip-path="url(#{clip})">')
     for line in panel.lines:
         spots = [f"{across(x)},{up(y)}" for x, y in zip(line.x, line.y, strict=True)]
         ends = (line.low, line.high) if line.low is not None and line.high is not None else None
@@ -178,7 +179,15 @@ def _panel(panel: Panel, left: int, top: int) -> str:
             f'<circle cx="{across(x)}" cy="{up(y)}" r="3" fill="{line.colour}"/>'
             for x, y in zip(line.x, line.y, strict=True)
         ]
-    return "\n".join(parts)
+    return "\n".join([*parts, "</g>"])
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Four to seven round numbers within the range."""
+    rough = (high - low) / 6
+    power = 10 ** math.floor(math.log10(rough))
+    step = next(power * nice for nice in (1, 2, 2.5, 5, 10) if power * nice >= rough)
+    return [round(k * step, 10) + 0.0 for k in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
 
 
 def _plain(text: str) -> str:

@@ -51,13 +51,13 @@ def altered_areas(
         HISTORY`): `value`, `low`, `high`, `n_altered`, and `change` as `value`, `low`, `high`, `p`; below 0 the
         alteration costs.
     """
-    base = _Area.of(truth, [every[:, -1]], patients)
+    base = Area.of(truth, [every[:, -1]], patients)
     found: dict[str, dict[str, Any]] = {}
     full = (1 << len(modalities)) - 1
     if len(modalities) > 1:
         for place, name in enumerate(modalities):
             for what, pattern in ((f"without {name}", full - (1 << place)), (f"{name} alone", 1 << place)):
-                found[what] = _Area.of(truth, [every[:, pattern]], patients).against(base) | {"n_altered": len(truth)}
+                found[what] = Area.of(truth, [every[:, pattern]], patients).against(base) | {"n_altered": len(truth)}
     for alteration, rows in sorted(altered.items(), key=lambda item: _place(item[0], modalities)):
         repetitions = max(len(said) for said in rows.values())
         versions = []
@@ -66,7 +66,7 @@ def altered_areas(
             for row, said in rows.items():
                 version[row] = said[min(k, len(said) - 1)]
             versions.append(version)
-        found[_title(alteration)] = _Area.of(truth, versions, patients).against(base) | {"n_altered": len(rows)}
+        found[_title(alteration)] = Area.of(truth, versions, patients).against(base) | {"n_altered": len(rows)}
     return found
 
 
@@ -215,14 +215,15 @@ def _mean(values: Float[ndarray, " n"], patients: ndarray) -> dict[str, Any]:
     return {"value": middle, "low": number(low), "high": number(high)}
 
 
-class _Area:
+class Area:
     """A mean AUROC over labels (and over repetitions) with the influence of each case on it."""
 
     def __init__(self, value: float, influence: Float[ndarray, " n"], patients: Sequence[str]) -> None:
         self.value, self.influence, self.patients = value, influence, patients
 
     @classmethod
-    def of(cls, truth: ndarray, versions: Sequence[ndarray], patients: Sequence[str]) -> _Area:
+    def of(cls, truth: ndarray, versions: Sequence[ndarray], patients: Sequence[str]) -> Area:
+        """Of one or several repetitions [N, C] of the same thing."""
         found = [area_influence(truth, version) for version in versions]
         defined = ~np.isnan(found[0][0])
         if not defined.any():
@@ -230,7 +231,8 @@ class _Area:
         value = float(np.mean([areas[defined].mean() for areas, _ in found]))
         return cls(value, np.mean([moved[:, defined].mean(axis=1) for _, moved in found], axis=0), patients)
 
-    def against(self, base: _Area) -> dict[str, Any]:
+    def against(self, base: Area) -> dict[str, Any]:
+        """`value`, `low`, `high`, and `change` against the base, paired, with `p`."""
         if math.isnan(self.value):
             nothing = {"value": None, "low": None, "high": None, "reason": "AUROC is undefined on these cases"}
             return nothing | {"change": nothing | {"p": None}}
