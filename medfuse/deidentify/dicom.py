@@ -18,7 +18,7 @@ from typing import Any
 from medfuse.deidentify.pseudonym import Pseudonyms
 from medfuse.deidentify.text import OLDEST, plain_of, words_of
 from medfuse.errors import ScanError
-from medfuse.imaging.header import BROKEN
+from medfuse.imaging.elements import BROKEN
 
 # Options of PS3.15 table E.1-1: what each retains, and its code of CID 7050.
 KEEPABLE = ("characteristics", "device")
