@@ -72,8 +72,9 @@ def brief(prediction: Any) -> str:
     if prediction.error:
         return f"not classified: {prediction.error}"
     top = max(prediction.probabilities, key=prediction.probabilities.get)
-    sure = "not sure" if prediction.abstain else "sure"
-    return f"{top} {prediction.probabilities[top]:.2f} ({sure}: cannot exclude {', '.join(prediction.prediction_set)})"
+    inside = prediction.prediction_set
+    kept = f"cannot exclude {', '.join(inside)}" if inside else "excludes every label"
+    return f"{top} {prediction.probabilities[top]:.2f} ({'not sure' if prediction.abstain else 'sure'}: {kept})"
 
 
 def show_prediction(prediction: Any) -> None:
