@@ -222,6 +222,10 @@ def verify(folder: Path) -> str:
         if name not in sums or file.parent != folder or not file.is_file():
             message = f"{folder}: {name} is missing; the bundle is damaged, restore it from where it came from"
             raise BundleError(message)
+    for name in (_OUTLIERS, _REFERENCE, "tokenizer.json"):  # what is read if it is there
+        if (folder / name).exists() and name not in sums:
+            message = f"{folder}: {name} was added after training; remove it, or restore the bundle"
+            raise BundleError(message)
     for name, expected in sums.items():
         if sha256_of(folder / name) != expected:
             message = f"{folder}: {name} was changed after training (SHA-256 differs from {_RECEIPT}); restore it"

@@ -196,6 +196,9 @@ class Config(_Strict):
         if self.fusion.name == "experts" and (text or (self.image is not None and self.image.tune != "frozen")):
             message = "fusion 'experts' is fitted on frozen encoders; set tune to frozen, or choose another fusion"
             raise ValueError(message)
+        if self.fusion.name == "experts" and self.training.members != 1:
+            message = "fusion 'experts' has one head; set training.members to 1"
+            raise ValueError(message)
         return self
 
     @model_validator(mode="after")

@@ -40,7 +40,7 @@ class Monitoring:
         checks: One comparison each.
         cases: New cases compared, one of each patient.
         reference: Cases in the reference.
-        flagged: Share of the new cases that is unlike those of training.
+        flagged: Share of the new cases that is unlike those of training; None if the bundle cannot tell.
         false_alarms: What that share was to be at most.
         bundle: Digest of the bundle.
         problems: What a reader must know, one line each.
@@ -50,7 +50,7 @@ class Monitoring:
     checks: tuple[Check, ...]
     cases: int
     reference: int
-    flagged: float
+    flagged: float | None
     false_alarms: float | None
     bundle: str
     problems: tuple[str, ...] = ()
@@ -177,7 +177,7 @@ def monitor(
         tuple(checks),
         len(known),
         bundle.reference.cases,
-        flagged / len(known),
+        None if bundle.outliers is None else flagged / len(known),
         None if bundle.outliers is None else bundle.outliers.false_alarms,
         bundle.digest,
         tuple(problems),

@@ -11,6 +11,7 @@ import numpy as np
 from medfuse.bundle import Bundle, patient_digest
 from medfuse.calibration import CALIBRATORS, calibrate, pattern_of
 from medfuse.calibration.calibrator import labelled
+from medfuse.calibration.thresholds import fixed_thresholds
 from medfuse.calibration.transfer import Transfer, transfer
 from medfuse.case import Case
 from medfuse.cohort import Cohort
@@ -119,6 +120,12 @@ def recalibrate(
         facts={
             **bundle.facts,
             "calibration": dict(new.choice),
+            "thresholds": fixed_thresholds(
+                probability=new.probability(decided.logits[:, -1], pattern_of(decided.present)),
+                truth=labels,
+                labels=bundle.labels,
+                source="the cases of the new site that calibrated it",
+            ),
             "recalibration": {"cohort": cohort.name, "from": bundle.digest, **found.to_dict()},
         },
         digest="",

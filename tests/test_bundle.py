@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -46,3 +47,13 @@ def test_a_bundle_knows_whom_training_saw_without_naming_them(tiny_bundle: Path,
 def test_no_pickle_and_a_card(tiny_bundle: Path) -> None:
     assert {path.suffix for path in tiny_bundle.iterdir()} == {".safetensors", ".json", ".yaml", ".md"}
     assert "not a medical device" in (tiny_bundle / "MODEL_CARD.md").read_text()
+
+
+@pytest.mark.parametrize("name", ["outliers.safetensors", "reference.json", "tokenizer.json"])
+def test_a_file_that_was_added_is_found(copy: Path, name: str) -> None:
+    receipt = json.loads((copy / "receipt.json").read_text())
+    receipt.pop(name, None)
+    (copy / "receipt.json").write_text(json.dumps(receipt))
+    (copy / name).write_bytes(b"planted")
+    with pytest.raises(BundleError, match=f"{name} was added after training"):
+        Bundle.load(copy)

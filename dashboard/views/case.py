@@ -102,7 +102,7 @@ def viewer(scan: Scan, seen: Scan, size: int) -> None:
     )  # fmt: skip
     if view == "As the network saw it":
         st.image(seen.receipt.thumbnail, width=SCAN_HEIGHT)
-        st.caption(f"Exactly what the network saw: {size} × {size} pixels, after the file's own window.")
+        st.caption(f"Exactly what the network saw: {size} × {size} pixels, a volume slice by slice.")
         return
     level, width, inverted = 0.5, 1.0, False
     pixels = scan.pixels

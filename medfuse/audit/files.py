@@ -112,10 +112,12 @@ def text_of(note: Note) -> str:
     return (text or "").replace(TOKEN, " ")
 
 
-def small(pixels: Float32[ndarray, "h w"], side: int) -> Float32[ndarray, "s s"]:
-    """The pixels squeezed into a square, proportions ignored, averaged over what falls together."""
+def small(pixels: Float32[ndarray, "*s h w"], side: int) -> Float32[ndarray, "s s"]:
+    """The pixels, of a volume its middle slice, squeezed into a square, averaged over what falls together."""
     from PIL import Image
 
+    if pixels.ndim == 3:
+        pixels = pixels[len(pixels) // 2]
     shrunk = Image.fromarray(np.ascontiguousarray(pixels)).resize((side, side), Image.Resampling.BOX, reducing_gap=2.0)
     return np.asarray(shrunk, dtype=np.float32)
 

@@ -66,7 +66,7 @@ class Calibration:
         """What a model card says of it, one line each."""
         lines = [
             f"- Calibration: {self.calibrator.name}, {self.choice.get('reason', 'stated in the config')};"
-            f" fitted on {self.calibrator.fitted_on_} cases of the calibration split"
+            f" fitted on {self.calibrator.fitted_on_} cases that the model was not fitted on"
         ]
         if self.previous is not None:
             lines.append("  - made again for another site; the calibration before it is kept in bundle.json")

@@ -1,4 +1,4 @@
-"""Decision thresholds, fixed on the validation split so that no test case has a say in them."""
+"""Decision thresholds, fixed on cases that neither train nor test, so that no test case has a say in them."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from numpy import ndarray
 
-RULE = "largest Youden index on the validation split"
+RULE = "largest Youden index"
 
 
 def fixed_thresholds(
-    *, probability: Float[ndarray, "n c"], truth: Float[ndarray, "n c"], labels: Sequence[str]
+    *, probability: Float[ndarray, "n c"], truth: Float[ndarray, "n c"], labels: Sequence[str], source: str
 ) -> dict[str, Any]:
     """The threshold of each label from which it counts as predicted, with how many cases it rests on.
 
     Args:
-        probability: Calibrated probabilities of the validation cases [N, C].
+        probability: Calibrated probabilities of the cases [N, C].
         truth: 1, 0 or NaN (not known) [N, C].
         labels: Names of the labels [C].
+        source: Which cases these are, in words, such as `the validation split`.
 
     Returns:
-        `rule` and `by_label`: `threshold` (None where the cases lack one of the two classes), `n_positive` and
-        `n_negative`; ready for JSON.
+        `rule`, `source` and `by_label`: `threshold` (None where the cases lack one of the two classes), `n_positive`
+        and `n_negative`; ready for JSON.
     """
     found = {}
     for c, label in enumerate(labels):
@@ -37,7 +38,7 @@ def fixed_thresholds(
             "n_positive": int(answer.sum()),
             "n_negative": int((~answer).sum()),
         }
-    return {"rule": RULE, "by_label": found}
+    return {"rule": RULE, "source": source, "by_label": found}
 
 
 def youden_threshold(answer: ndarray, probability: Float[ndarray, " n"]) -> float | None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from medfuse.cli.arguments import AsJson, BundleDir, Cache, CohortDir
-from medfuse.cli.terminal import bar
+from medfuse.cli.terminal import bar, exit_with
 from medfuse.errors import MedfuseError
 
 
@@ -48,4 +48,5 @@ def calibrate(
         typer.echo(f"{out}: {found.verdict}" if found.bundle is not None else found.verdict)
         for size, gain in found.transfer.curve.items():
             typer.echo(f"  calibrated on {size:>4} patients: log loss lower by {gain:+.4f}")
+    exit_with(read.problems, code=0)
     raise typer.Exit(0 if found.bundle is not None else 1)

@@ -52,12 +52,22 @@ def evaluate(
                 progress=advance,
             )
     else:
+        if stress:
+            message = "--stress worsens the cases of one bundle; leave out --folds, or --stress"
+            raise MedfuseError(message)
         config = load_config(bundle, override)
         from medfuse.evaluation import cross_validate
 
         with bar(f"{folds} folds", sum(case.labelled for case in read.cases)) as advance:
             found = cross_validate(
-                config, read, folds=folds, baselines=baselines, draws=draws, cache=cache, progress=advance
+                config,
+                read,
+                folds=folds,
+                baselines=baselines,
+                by=tuple(by or ()),
+                draws=draws,
+                cache=cache,
+                progress=advance,
             )
     found.save(out)
     if as_json:

@@ -35,7 +35,7 @@ def split(
     Example: medfuse split cohorts/ward --by site --column site --test east
     """
     from medfuse.case import SPLITS
-    from medfuse.cohort import Cohort, record_splits
+    from medfuse.cohort import MOVED, Cohort, record_splits
     from medfuse.errors import CohortError
     from medfuse.splits import split_by_patient, split_by_site, split_by_time
 
@@ -60,4 +60,4 @@ def split(
     else:
         for part in SPLITS:
             typer.echo(f"{part}: {cases[part]} cases of {patients[part]} patients")
-    exit_with(read.problems)
+    exit_with(problem for problem in read.problems if problem != MOVED)

@@ -43,7 +43,11 @@ def train(
         else ", ".join(f"{name} counts {sum(given) / len(given):.2f}" for name, given in facts["weights"].items())
     )
     typer.echo(f"{out}: {how}; cases: {counts}")
-    typer.echo(f"Next: medfuse evaluate {out} {cohort} --out {out}-evaluation")
+    tested = any(case.split == "test" for case in read.with_splits(checked.seed, hold_out=checked.hold_out).cases)
+    if tested:
+        typer.echo(f"Next: medfuse evaluate {out} {cohort} --out {out}-evaluation")
+    else:
+        typer.echo(f"All patients trained. Next: medfuse evaluate {config} {cohort} --folds 5 --out {out}-folds")
     problems = list(read.problems)
     if facts["unreadable"]:
         problems.append(f"{facts['unreadable']} files could not be read and were left out")

@@ -142,7 +142,7 @@ def deidentify(
 
 
 def _splits(cohort: Cohort) -> dict[str, Any]:
-    whole = all(case.split for case in cohort.cases)
+    whole = all(case.split for case in cohort.cases) and cohort.splits_as_recorded
     return {key: value for key, value in cohort.splits.items() if key != "digest"} if whole else {}
 
 
@@ -159,6 +159,9 @@ def _names(case: Case) -> set[str]:
 
 
 def _kind(path: Path) -> str:
+    if path.is_dir():
+        message = "a series in a folder is not de-identified; name its files one by one"
+        raise ScanError(message)
     try:
         return kind_of(path.read_bytes())
     except UnreadableError as error:
@@ -233,6 +236,9 @@ def _picture(path: Path) -> bytes:
         raise ScanError(message) from error
     assert read.pixels is not None
     assert read.receipt is not None
+    if read.pixels.ndim == 3:
+        message = "a volume is de-identified only as one DICOM file; convert it"
+        raise ScanError(message)
     deep = read.receipt.bits > 8
     stored = np.rint(read.pixels * (65535 if deep else 255)).astype(np.uint16 if deep else np.uint8)
     stream = BytesIO()

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from medfuse.case import MODALITIES, Case, Modality
+from medfuse.config import ImageConfig
 from medfuse.errors import ScanError
 from medfuse.imaging import fit_scan, read_scan
 
@@ -16,7 +17,7 @@ Fact = float | str | None
 
 
 def inputs_of(
-    case: Case, parts: Mapping[Modality, Tensor], *, columns: Mapping[str, str], size: int | None
+    case: Case, parts: Mapping[Modality, Tensor], *, columns: Mapping[str, str], image: ImageConfig | None
 ) -> dict[str, Fact]:
     """Facts of one case by name; None where there is nothing to say.
 
@@ -27,13 +28,13 @@ def inputs_of(
         case: The case.
         parts: What the model takes of it, by modality.
         columns: `number` or `category` by tabular column.
-        size: Side of the square that the network sees, pixels; None if scans are not used.
+        image: How scans are fitted for the network; None if scans are not used.
     """
     facts: dict[str, Fact] = {"modalities": "+".join(name for name in MODALITIES if name in parts) or "none"}
-    if size is not None:
+    if image is not None:
         facts |= {"image mean": None, "image spread": None}
         if "image" in parts:
-            facts |= _brightness(case, size)
+            facts |= _brightness(case, image)
     facts["text tokens"] = float(_tokens(parts["text"])) if "text" in parts else None
     for name, kind in columns.items():
         value = case.values.get(name)
@@ -49,10 +50,12 @@ def _tokens(part: Tensor) -> int:
     return int((part[..., 1] == 2).sum()) if part.ndim == 3 else len(part)
 
 
-def _brightness(case: Case, size: int) -> dict[str, Fact]:
+def _brightness(case: Case, image: ImageConfig) -> dict[str, Fact]:
     for scan in case.scans:
         try:
-            pixels = fit_scan(scan if scan.pixels is not None else read_scan(scan.path), size).pixels
+            if scan.pixels is None:
+                scan = read_scan(scan.path, series=image.series, slices=image.slices)
+            pixels = fit_scan(scan, image.size, equalise=image.equalise).pixels
         except ScanError:
             continue  # classifying the case names it
         assert pixels is not None

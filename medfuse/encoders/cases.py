@@ -23,6 +23,8 @@ from medfuse.encoders.tabular import Column
 from medfuse.encoders.text import NoteTokenizer, TextEncoder, pad
 from medfuse.errors import NoteError, ScanError
 from medfuse.imaging import fit_scan, read_scan, scan_digest
+from medfuse.imaging.boundary import UnreadableError
+from medfuse.imaging.read import refusal_line
 from medfuse.notes import note_from_text, read_note, select
 
 if TYPE_CHECKING:
@@ -184,6 +186,9 @@ class CaseEncoder:
         settings = (self.config.text.window, self.config.text.overlap, self.config.text.max_windows)
         key = key_of("text", text, self._digests["text"], *settings)
         windows = self.tokenizer.windows(text)
+        if not any(any(kept) for _, kept in windows):  # such as a note of nothing but unseen characters
+            read.warnings.append("the notes hold no word")
+            return
         if len(windows) > self.config.text.max_windows:
             read.warnings.append(
                 f"notes fill {len(windows)} windows; the first {self.config.text.max_windows} are used"
@@ -278,6 +283,8 @@ def _bytes_digest(path: Path) -> str:
     except OSError as error:
         message = f"{path.name}: cannot be read ({error.strerror}); check that the file is there"
         raise ScanError(message) from error
+    except UnreadableError as refusal:
+        raise ScanError(refusal_line(path, refusal)) from refusal
 
 
 def _marked(windows: Sequence[tuple[list[int], list[bool]]]) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -227,14 +228,23 @@ def _read_tokenizer(folder: Path) -> Tokenizer:
 
 
 def _learn_vocabulary(notes: Iterable[str], *, size: int) -> Tokenizer:
-    """Whole words in lower case, the most frequent first; the others are `[UNK]`."""
+    """Whole words in lower case, the most frequent first; the others are `[UNK]`.
+
+    The vocabulary travels with the bundle, so a word that stands in fewer than two notes, as a name or a number of a
+    record does, is left out.
+    """
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
     tokenizer = Tokenizer(models.WordLevel(unk_token="[UNK]"))  # noqa: S106 - a word, not a secret
     tokenizer.normalizer = normalizers.BertNormalizer()
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    notes = list(notes)
+    split = tokenizer.pre_tokenizer.pre_tokenize_str
+    normal = tokenizer.normalizer.normalize_str
+    standing = Counter(word for note in notes for word in {word for word, _ in split(normal(note))})
+    known = [[word for word, _ in split(normal(note)) if standing[word] >= min(2, len(notes))] for note in notes]
     trainer = trainers.WordLevelTrainer(vocab_size=size, special_tokens=["[PAD]", "[UNK]"], show_progress=False)
-    tokenizer.train_from_iterator(notes, trainer)
+    tokenizer.train_from_iterator((" ".join(words) for words in known), trainer)
     return tokenizer
 
 

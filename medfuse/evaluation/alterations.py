@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from medfuse.calibration import pattern_of
 from medfuse.case import Case, Modality, Note
 from medfuse.encoders.cases import EncodedCase
 from medfuse.errors import NoteError
@@ -96,7 +97,7 @@ def _noise(parts: Sequence[Tensor], name: Modality, rng: np.random.Generator) ->
     features = torch.cat([part.float().reshape(-1, part.shape[-1]) for part in parts])
     # Of pixels [S, size, size] a column of the square is no feature: one mean and one spread serve all.
     whole = parts[0].ndim == 3
-    mean, spread = (features.mean(), features.std()) if whole else (features.mean(0), features.std(0))
+    mean, spread = (features.mean(), features.std()) if whole else (features.mean(0), features.std(0, correction=0))
     normal = (torch.from_numpy(rng.standard_normal(tuple(part.shape), dtype=np.float32)) for part in parts)
     return [(mean + spread * one).to(parts[0].dtype) for one in normal]
 
@@ -121,8 +122,10 @@ def probabilities_of(predictor: Predictor, parts: Sequence[Mapping[Modality, Ten
     """Calibrated probabilities [B, C] of encoded cases."""
     model, found = predictor.bundle.model, []
     for start in range(0, len(parts), _BATCH):
-        logits = model(collate(parts[start : start + _BATCH], model.modalities)).logits
-        found.append(predictor.bundle.calibrator.predict_proba(logits.double().numpy()))
+        chunk = parts[start : start + _BATCH]
+        logits = model(collate(chunk, model.modalities)).logits.double().numpy()
+        present = pattern_of([[name in one for name in model.modalities] for one in chunk])
+        found.append(predictor.bundle.calibration.probability(logits, present))
     return np.concatenate(found)
 
 

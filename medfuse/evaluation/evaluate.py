@@ -213,7 +213,7 @@ def _thresholds(predictor: Predictor, cohort: Cohort) -> dict[str, float | None]
         return {}
     truth = np.array([_truth(one.case, bundle) for batch, _ in found for one in batch])
     probability = np.concatenate([said for _, said in found])
-    fixed = fixed_thresholds(probability=probability, truth=truth, labels=bundle.labels)
+    fixed = fixed_thresholds(probability=probability, truth=truth, labels=bundle.labels, source="the validation split")
     return {label: entry["threshold"] for label, entry in fixed["by_label"].items()}
 
 

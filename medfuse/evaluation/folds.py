@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +25,7 @@ def cross_validate(
     *,
     folds: int = 5,
     baselines: bool = False,
+    by: Sequence[str] = (),
     draws: int = 1000,
     cache: Path | None = None,
     progress: Callable[[int], None] | None = None,
@@ -38,6 +39,7 @@ def cross_validate(
         cohort: On what; only its labelled cases are used.
         folds: How many.
         baselines: Whether to report the references too, fitted in each fold on all patients that are not held out.
+        by: Further columns to report subgroups by.
         draws: Bootstrap draws of the intervals.
         cache: Where tokens of frozen encoders are kept; None takes the user's cache folder.
         progress: Called with 1 for each case held out.
@@ -62,4 +64,4 @@ def cross_validate(
             fit_baselines(predictor, known, out, held)
     assert bundle is not None
     title = f"{config.name} on {cohort.name}, {folds}-fold cross-validation by patient"
-    return assemble(held, bundle=bundle, cohort=cohort, problems=cohort.problems, draws=draws, title=title)
+    return assemble(held, bundle=bundle, cohort=cohort, problems=cohort.problems, draws=draws, title=title, by=by)

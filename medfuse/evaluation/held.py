@@ -89,7 +89,7 @@ def _alter(predictor: Predictor, block: Sequence[EncodedCase], held: Held, *, st
 
 
 def stored_thresholds(bundle: Bundle) -> dict[str, float | None]:
-    """The thresholds that training fixed on its validation split; empty for a bundle that has none."""
+    """The thresholds that training or recalibration fixed; empty for a bundle that has none."""
     found = bundle.facts.get("thresholds", {}).get("by_label", {})
     return {label: entry.get("threshold") for label, entry in found.items()}
 

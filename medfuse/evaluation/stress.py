@@ -132,13 +132,19 @@ def _changed(
 
 
 def _worse(scan: Scan, name: str, strength: float, rng: np.random.Generator, bundle: Bundle) -> Scan | None:
-    """The scan as it is read, brought near the network's size and changed; None if it cannot be read."""
-    assert bundle.config.image is not None
+    """The scan as it is read, brought near the network's size and changed; None if it cannot be read.
+
+    A volume stays as it is: the changes are those of a radiograph.
+    """
+    part = bundle.config.image
+    assert part is not None
     try:
-        read = scan if scan.pixels is not None else read_scan(scan.path)
+        read = scan if scan.pixels is not None else read_scan(scan.path, series=part.series, slices=part.slices)
     except ScanError:
         return None  # told when the case was encoded
     assert read.pixels is not None
+    if read.pixels.ndim == 3:
+        return read
     picture = Image.fromarray(np.ascontiguousarray(read.pixels))
-    picture.thumbnail((2 * bundle.config.image.size,) * 2, Image.Resampling.BILINEAR)
+    picture.thumbnail((2 * part.size,) * 2, Image.Resampling.BILINEAR)
     return replace(read, pixels=SCAN_CHANGES[name](np.asarray(picture), strength, rng))

@@ -43,8 +43,9 @@ class Source:
         if self.member is None:
             return bytes_of(self.path)
         reason = "a member of the archive cannot be read; the archive is damaged, fetch it again"
-        with foreign(reason, zipfile.BadZipFile, zlib.error), zipfile.ZipFile(self.path) as archive:
-            return archive.read(self.member)  # never more than the size that `_members` has bounded
+        refusing = foreign(reason, zipfile.BadZipFile, zlib.error)
+        with refusing, zipfile.ZipFile(self.path) as archive, archive.open(self.member) as stream:
+            return stream.read(archive.getinfo(self.member).file_size)  # inflating ends at what `_members` has bounded
 
 
 def sources_of(path: Path) -> list[Source]:
@@ -154,6 +155,9 @@ def _members(path: Path) -> Iterator[Source]:
     files = [member for member in files if not _hidden(member.filename)]
     if len(files) > MAX_FILES or sum(member.file_size for member in files) > MAX_BYTES:
         reason = f"the archive unpacks to more than {MAX_FILES} files or {MAX_BYTES >> 20} MiB; check what it is"
+        raise UnreadableError(reason)
+    if any(member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for member in files):
+        reason = "the archive is packed by a method whose size cannot be bounded; pack it anew as a plain zip"
         raise UnreadableError(reason)
     if any(member.flag_bits & 1 for member in files):
         reason = "the archive is encrypted; unpack it first"

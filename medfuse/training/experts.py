@@ -38,7 +38,8 @@ class Fitted:
     """What the fit found beside the weights that are in the model now.
 
     Attributes:
-        decided: Logits for every pattern of modalities, by experts and weights that did not see the case's patient.
+        decided: Logits for every pattern of modalities, by experts that did not see the case's patient and by weights
+            that were not fitted on it.
         strengths: The C of each expert, by modality and label.
         weights: The weight of each expert, by modality and label.
     """
@@ -88,15 +89,17 @@ def fit_experts(
     strengths: dict[str, list[float]] = {}
     for place, name in enumerate(fusion.modalities):
         rows = np.flatnonzero(present[:, place])
-        if not len(rows):
+        linear = fusion.experts[place]
+        assert isinstance(linear, torch.nn.Linear)
+        if not len(rows):  # what training never saw has nothing to say
+            torch.nn.init.zeros_(linear.weight)
+            torch.nn.init.zeros_(linear.bias)
             strengths[name] = []
             continue
         found = _strongest(features[name][rows], answers[rows], fold[rows], task)
         strengths[name], said[rows, place] = found
         expert = _fit(features[name][rows], answers[rows], strengths[name], task)
         with torch.no_grad():
-            linear = fusion.experts[place]
-            assert isinstance(linear, torch.nn.Linear)
             linear.weight.copy_(torch.from_numpy(expert.weight))
             linear.bias.copy_(torch.from_numpy(-expert.weight @ expert.centre))
     logits = np.zeros((len(cases), 1 << len(fusion.modalities), truth.shape[1]))

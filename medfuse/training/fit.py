@@ -123,7 +123,8 @@ def fit(
         )
         outliers = _outliers(model, cohort, encoded["train"], calibrating[1])
     calibration = _calibrate(cohort, *calibrating, config)
-    thresholds = _thresholds(cohort, *deciding, calibration)
+    source = "every patient, out of fold" if experts else "the validation split"
+    thresholds = _thresholds(cohort, *deciding, calibration, source)
     facts: dict[str, Any] = {
         "cohort": cohort.name,
         "licence": cohort.licence,
@@ -163,7 +164,7 @@ def _require_labels(training: Sequence[Case], cohort: Cohort) -> None:
 
 
 def _build(config: Config, cohort: Cohort, training: Sequence[Case]) -> tuple[DiagnosisModel, Any, dict[str, Any]]:
-    """The model with the weights it starts from; all that is fitted sees the training split only."""
+    """The model with the weights it starts from; columns and vocabulary are fitted on the cases that train it."""
     receipts: dict[str, WeightsReceipt] = {}
     image = text = tokenizer = None
     if config.image is not None:
@@ -281,13 +282,14 @@ def _calibrate(cohort: Cohort, encoded: Sequence[EncodedCase], decided: Decided,
 
 
 def _thresholds(
-    cohort: Cohort, encoded: Sequence[EncodedCase], decided: Decided, calibration: Calibration
+    cohort: Cohort, encoded: Sequence[EncodedCase], decided: Decided, calibration: Calibration, source: str
 ) -> dict[str, Any]:
     """From which probability on each label counts as predicted, by cases that the model was not fitted on."""
     return fixed_thresholds(
         probability=calibration.probability(decided.logits[:, -1], pattern_of(decided.present)),
         truth=_truth(encoded, cohort),
         labels=cohort.labels,
+        source=source,
     )
 
 
@@ -327,7 +329,7 @@ def facts_wanted(model: DiagnosisModel) -> dict[str, Any]:
     """Which facts of an input concern a model; see `inputs_of`."""
     return {
         "columns": {column.name: "category" if column.categories else "number" for column in model.columns},
-        "size": model.config.image.size if "image" in model.modalities and model.config.image is not None else None,
+        "image": model.config.image if "image" in model.modalities else None,
     }
 
 

@@ -33,6 +33,8 @@ def test_what_cannot_be_chosen_is_none():
     for answer in ([True, True], [False, False], [True, False]):
         assert youden_threshold(np.array(answer), np.array([0.3, 0.3])) is None
     truth = np.array([[1, np.nan], [0, np.nan], [np.nan, 1]])
-    found = fixed_thresholds(probability=np.array([[0.8, 0.1], [0.2, 0.1], [0.9, 0.7]]), truth=truth, labels=("a", "b"))
+    found = fixed_thresholds(
+        probability=np.array([[0.8, 0.1], [0.2, 0.1], [0.9, 0.7]]), truth=truth, labels=("a", "b"), source="here"
+    )
     assert found["by_label"]["a"] == {"threshold": 0.5, "n_positive": 1, "n_negative": 1}
     assert found["by_label"]["b"] == {"threshold": None, "n_positive": 1, "n_negative": 0}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 
-from medfuse.case import Case, Scan
+from medfuse.case import Case, Note, Scan
 from medfuse.config import Config
-from medfuse.encoders import build_image_encoder
+from medfuse.encoders import build_image_encoder, build_text_encoder
 from medfuse.encoders.cache import TokenCache
 from medfuse.encoders.cases import CaseEncoder
 from tests.imaging.conftest import _series
@@ -48,3 +49,30 @@ def test_a_changed_slice_is_encoded_anew(tmp_path):
 def test_a_learning_encoder_is_given_the_slices(tmp_path):
     _series(tmp_path / "ct", slices=4, rows=48, columns=48)
     assert encoded(tmp_path, [tmp_path / "ct"], tmp_path / "cache", tune="last").shape == (4, 64, 64)
+
+
+@pytest.mark.parametrize("encoder", ["rnn", "lsa", "minilm-l6"])
+def test_a_note_of_nothing_but_unseen_characters_is_no_note(encoder):
+    tune = "full" if encoder == "rnn" else "frozen"
+    config = Config.parse({"image": None, "text": {"encoder": encoder, "tune": tune}, "tabular": None}, source="test")
+    network, tokenizer, _ = build_text_encoder(config.text, notes=("fever and cough", "cough and fever"))
+    stream = CaseEncoder(config, image=None, text=network, tokenizer=tokenizer, columns=()).stream
+    unseen, plain = stream([Case("a", "a", notes=(Note(text="\u200b"),)), Case("b", "b", notes=(Note(text="fever"),))])
+    if encoder == "minilm-l6":  # its tokenizer puts marks round nothing
+        assert unseen.parts.keys() <= {"text"}
+    else:
+        assert unseen.parts == {}
+        assert unseen.warnings == ("the notes hold no word",)
+    assert "text" in plain.parts
+
+
+def test_a_folder_of_too_many_files_costs_that_scan(tmp_path, monkeypatch):
+    monkeypatch.setattr("medfuse.imaging.sources.MAX_FILES", 3)
+    _series(tmp_path / "ct", slices=5, rows=16, columns=16)
+    config = Config.parse({"image": {"size": 32}, "text": None, "tabular": None}, source="test")
+    network, _ = build_image_encoder(config.image)
+    cache = TokenCache(tmp_path / "cache")
+    encoder = CaseEncoder(config, image=network, text=None, tokenizer=None, columns=(), cache=cache)
+    (found,) = encoder.stream([Case("c", "p", scans=(Scan(tmp_path / "ct"),))])
+    assert found.parts == {}
+    assert "more than" in found.unreadable[0]

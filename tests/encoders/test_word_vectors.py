@@ -46,3 +46,12 @@ def test_a_bundle_builds_it_again() -> None:
     ids, mask = pad([tokenizer.windows(NOTES[0])[0][0]])
     assert torch.equal(again(ids, mask), encoder(ids, mask))
     assert receipt.source == "the training split's notes"
+
+
+def test_words_of_a_single_note_do_not_travel_with_the_bundle() -> None:
+    for encoder in ("lsa", "rnn"):
+        notes = (*NOTES, "fever, seen by Dr Skywalker, record 1234567")
+        _, tokenizer, _ = build_text_encoder(TextConfig(encoder=encoder, tune="full"), notes=notes)
+        assert "skywalker" not in tokenizer.to_json()
+        assert "1234567" not in tokenizer.to_json()
+        assert "fever" in tokenizer.to_json()

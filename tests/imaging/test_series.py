@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import shutil
+import zipfile
 from io import BytesIO
 
 import numpy as np
@@ -16,6 +18,8 @@ from pydicom.fileset import FileSet
 from medfuse import read_scan, read_volume
 from medfuse.errors import ScanError
 from medfuse.imaging import fit_scan, scan_digest
+from medfuse.imaging.boundary import UnreadableError
+from medfuse.imaging.sources import sources_of
 from tests.imaging.conftest import AXIAL
 
 SAGITTAL = (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)
@@ -237,3 +241,21 @@ def test_orientation_that_makes_no_sense_is_no_position(tmp_path, ct):
     with pytest.raises(ScanError, match="does not say where its slices lie"):
         read_volume(tmp_path / "ct")
     assert AXIAL
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_an_archive_whose_unpacking_cannot_be_bounded_is_refused(tmp_path, method):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", method) as archive:
+        archive.writestr("a.dcm", b"\0" * 10_000)
+    with pytest.raises(ScanError, match="cannot be bounded"):
+        read_scan(tmp_path / "a.zip")
+
+
+def test_a_member_is_never_inflated_beyond_what_the_archive_says(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.dcm", b"\0" * 3_000_000)
+    data = (tmp_path / "a.zip").read_bytes().replace((3_000_000).to_bytes(4, "little"), (1000).to_bytes(4, "little"))
+    (tmp_path / "a.zip").write_bytes(data)
+    (source,) = sources_of(tmp_path / "a.zip")
+    with contextlib.suppress(UnreadableError):
+        assert len(source.read()) <= 1000

@@ -126,3 +126,18 @@ def test_a_bundle_of_experts_says_the_same_once_loaded(tmp_path: Path, token_cac
     assert all(abs(sum(one.probabilities.values()) - 1) < 1e-6 for one in found)
     bare = predictor.classify(Case("bare", "nobody", values={"age": 50.0, "sex": "F"}))
     assert bare.modalities == ("tabular",)
+
+
+def test_several_heads_are_refused() -> None:
+    with pytest.raises(ConfigError, match="one head"):
+        Config.parse({"fusion": {"name": "experts"}, "training": {"members": 3}}, source="test")
+
+
+def test_a_modality_that_training_never_saw_says_nothing() -> None:
+    model = model_of(labels=2, task="multiclass")
+    encoded, truth = made(cases=40, labels=2, task="multiclass")
+    without = [EncodedCase(one.case, {"text": one.parts["text"]}) for one in encoded if "text" in one.parts]
+    rows = [place for place, one in enumerate(encoded) if "text" in one.parts]
+    fit_experts(model, without, truth[rows], task="multiclass", seed=0)
+    logits = decide_all(model, [one.parts for one in encoded]).logits
+    np.testing.assert_array_equal(logits[:, 1], logits[:, 0])  # the image alone, and nothing
