@@ -164,6 +164,7 @@ class Prediction:
         contributions: Shapley value by modality on the probability of the most probable label; they add up to that
             probability minus the one with nothing present.
         warnings: What a reader must know about the input, one line each.
+        unreadable: Which of its files could not be read, one line each; they stand among the warnings too.
         error: Why the case could not be classified; None if it was.
         bundle: Digest of the bundle that said so.
     """
@@ -175,5 +176,6 @@ class Prediction:
     modalities: tuple[Modality, ...] = ()
     contributions: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
     error: str | None = None
     bundle: str = ""

@@ -54,7 +54,7 @@ def classify(
             typer.echo(json.dumps(record(prediction), ensure_ascii=False))
         else:
             show_prediction(prediction)
-        raise typer.Exit(1 if prediction.error or any("cannot" in line for line in prediction.warnings) else 0)
+        raise typer.Exit(1 if prediction.error or prediction.unreadable else 0)
     from medfuse.cohort import Cohort
 
     assert out is not None
@@ -66,5 +66,7 @@ def classify(
     summary = {"classified": len(read.cases) - len(failed), "failed": len(failed), "with_warnings": len(remarkable)}
     typer.echo(json.dumps(summary) if as_json else f"{summary['classified']} cases classified, in {out}")
     problems = [f"case {p.case_id}: not classified: {p.error}" for p in failed]
-    problems += [f"case {p.case_id}: {line}" for p in remarkable if not p.error for line in p.warnings]
-    exit_with([*read.problems, *problems], code=1 if failed or read.problems else 0)
+    damaged = [f"case {p.case_id}: {line}" for p in remarkable if not p.error for line in p.unreadable]
+    notes = [f"case {p.case_id}: {line}" for p in remarkable if not p.error for line in p.warnings]
+    told = dict.fromkeys([*read.problems, *problems, *damaged, *notes])  # the worst first, each once
+    exit_with(told, code=1 if failed or damaged or read.problems else 0)

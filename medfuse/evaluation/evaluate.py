@@ -137,7 +137,7 @@ def assemble(
     ]
     for prediction in held.predictions:
         if prediction.error is None:
-            told += [f"case {prediction.case_id}: {warning}" for warning in prediction.warnings if "cannot" in warning]
+            told += [f"case {prediction.case_id}: {line}" for line in prediction.unreadable]
     truth = np.array([_truth(held.cases[row], bundle) for row in scored]).reshape(len(scored), len(bundle.labels))
     if not scored or np.isnan(truth).all():
         message = f"{cohort.folder}: no labelled case to evaluate on"

@@ -97,9 +97,11 @@ class Predictor:
         stream = self.encoder.stream(cases)
         while batch := list(islice(stream, _BATCH)):
             decided = decide_all(model, [one.parts for one in batch])
-            has = pattern_of(decided.present)
+            has, rows = pattern_of(decided.present), np.arange(len(batch))
+            # What a case lacks is withheld from it in every pattern, so that it has exactly no influence: a part that
+            # is masked beside other cases and one that is left out differ in the last bit.
             found = [
-                self.bundle.calibration.probability(decided.logits[:, place], has & place)
+                self.bundle.calibration.probability(decided.logits[rows, has & place], has & place)
                 for place in range(len(wanted))
             ]
             if self.bundle.outliers is not None:
@@ -119,7 +121,13 @@ class Predictor:
         for row, one in enumerate(batch):
             if not one.parts:
                 reason = "; ".join(one.unreadable) or "no scan, note or value that the model uses"
-                yield Prediction(one.case.case_id, error=reason, warnings=one.warnings, bundle=self.bundle.digest)
+                yield Prediction(
+                    one.case.case_id,
+                    error=reason,
+                    warnings=one.warnings,
+                    unreadable=one.unreadable,
+                    bundle=self.bundle.digest,
+                )
                 continue
             top = int(every[row].argmax())
             values = {
@@ -134,6 +142,7 @@ class Predictor:
                 modalities=tuple(name for name in MODALITIES if name in one.parts),
                 contributions=shapley(values, self.bundle.model.modalities),
                 warnings=one.warnings,
+                unreadable=one.unreadable,
                 bundle=self.bundle.digest,
             )
 

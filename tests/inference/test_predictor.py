@@ -117,3 +117,24 @@ def test_a_case_unlike_those_of_training_is_flagged(predictor: Predictor, tiny_c
     assert [line for line in flagged.warnings if line.startswith("unlike the cases of training (mahalanobis score)")]
     assert not any("unlike" in line for line in empty.warnings)
     assert flagged.error is None
+
+
+def test_what_a_case_lacks_has_exactly_no_influence_whatever_the_batch(tiny_bundle: Path, tiny_cohort: Cohort) -> None:
+    predictor = Predictor.load(tiny_bundle)
+    whole, other = tiny_cohort.in_split("test")[:2]
+    bare = replace(whole, scans=())
+    beside = list(predictor.stream([other, bare, other]))[1]
+    alone = predictor.classify(bare)
+    assert beside.contributions["image"] == 0.0
+    assert alone.contributions["image"] == 0.0
+    assert beside.probabilities == pytest.approx(alone.probabilities, abs=1e-6)
+
+
+def test_a_damaged_scan_is_named_and_the_rest_is_used(tiny_bundle: Path, tiny_cohort: Cohort, tmp_path: Path) -> None:
+    page = tmp_path / "page.dcm"
+    page.write_text("<!DOCTYPE html><html><body>404</body></html>")
+    found = Predictor.load(tiny_bundle).classify(replace(tiny_cohort.cases[0], scans=(Scan(page),)))
+    assert found.error is None
+    assert len(found.unreadable) == 1
+    assert "HTML page" in found.unreadable[0]
+    assert "image" not in found.modalities
