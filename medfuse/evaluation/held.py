@@ -35,6 +35,7 @@ class Held:
         baselines: Probabilities [C] of each reference.
         thresholds: From which each label counts as predicted [C]; NaN where none is known.
         altered: By alteration and row, the probabilities [K, C] under it.
+        logits: With all modalities, before calibration [C].
     """
 
     cases: list[Case] = field(default_factory=list)
@@ -44,6 +45,7 @@ class Held:
     baselines: dict[str, list[Float[ndarray, " c"]]] = field(default_factory=dict)
     thresholds: list[Float[ndarray, " c"]] = field(default_factory=list)
     altered: dict[Alteration, dict[int, Float[ndarray, "k c"]]] = field(default_factory=dict)
+    logits: list[Float[ndarray, " c"]] = field(default_factory=list)
 
 
 def collect(
@@ -52,6 +54,7 @@ def collect(
     held: Held,
     *,
     thresholds: Mapping[str, float | None] | None = None,
+    admits: Callable[[EncodedCase], bool] | None = None,
     progress: Progress | None = None,
 ) -> None:
     """Classify cases and add what was said of them: for every pattern of modalities, and with evidence altered.
@@ -61,13 +64,18 @@ def collect(
         cases: The held-out cases.
         held: What is added to.
         thresholds: By label, fixed on other cases; None takes those that training left in the bundle.
+        admits: Whether a case that was read is held-out at all; None takes every case.
         progress: Called with the number of cases that are done.
     """
     bundle = predictor.bundle
     at = stored_thresholds(bundle) if thresholds is None else thresholds
     row = np.array([np.nan if (value := at.get(label)) is None else value for label in bundle.labels])
     block: list[EncodedCase] = []
-    for batch, _, probability in predictor.probabilities(cases):
+    for read, has, logits in predictor.logits(cases):
+        if progress is not None:
+            progress(len(read))
+        rows = [place for place, one in enumerate(read) if admits is None or admits(one)]
+        batch, probability = [read[place] for place in rows], predictor.calibrated(has[:, rows], logits[:, rows])
         held.thresholds += [row] * len(batch)
         block += batch
         if len(block) >= BLOCK:
@@ -77,8 +85,7 @@ def collect(
         held.predictions += predictor.predictions(batch, probability)
         held.probability += list(probability.transpose(1, 0, 2))
         held.present += [tuple(one.parts) for one in batch]
-        if progress is not None:
-            progress(len(batch))
+        held.logits += list(logits[-1, rows])
     _alter(predictor, block, held, start=len(held.cases) - len(block))
 
 

@@ -78,6 +78,7 @@ def write_report(
         checklist=answered(metrics),
         guidelines=GUIDELINES,
         tests=TESTS,
+        sites=_sites(metrics, title),
         plotly=Markup(get_plotlyjs()),  # noqa: S704
         version=__version__,
     )
@@ -181,6 +182,13 @@ def _cautions(metrics: Mapping[str, Any]) -> Iterator[str]:
 def _reliance(metrics: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
     """What was done to the evidence, the AUROC under it, and the change against the unaltered cases."""
     return [(what, figure, figure.get("change")) for what, figure in metrics.get("reliance", {}).items()]
+
+
+def _sites(metrics: Mapping[str, Any], title: str) -> dict[str, Any]:
+    """Recalibration by cohort; of a single cohort only if it is not the one that the model was trained on."""
+    if "cohorts" in metrics:
+        return {name: one["recalibration"] for name, one in metrics["cohorts"].items() if one["recalibration"]}
+    return {title: metrics["recalibration"]} if metrics.get("external") and metrics.get("recalibration") else {}
 
 
 def _confusion_plot(metrics: Mapping[str, Any]) -> str:
