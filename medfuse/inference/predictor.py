@@ -130,6 +130,8 @@ class Predictor:
         labels, every = self.bundle.labels, probability[-1]
         has = pattern_of([[name in one.parts for name in self.bundle.model.modalities] for one in batch])
         sets = self.bundle.conformal.predict(every, has)
+        promised = self.bundle.calibration.sensitivity
+        flags = np.zeros(every.shape, dtype=bool) if promised is None else promised.flags(every)
         unsure = self.bundle.conformal.abstains(every, has)
         for row, one in enumerate(batch):
             if not one.parts:
@@ -152,6 +154,7 @@ class Predictor:
                 probabilities={label: float(p) for label, p in zip(labels, every[row], strict=True)},
                 prediction_set=tuple(label for label, inside in zip(labels, sets[row], strict=True) if inside),
                 abstain=bool(unsure[row]),
+                flagged=tuple(label for label, flag in zip(labels, flags[row], strict=True) if flag),
                 modalities=tuple(name for name in MODALITIES if name in one.parts),
                 contributions=shapley(values, self.bundle.model.modalities),
                 warnings=one.warnings,
