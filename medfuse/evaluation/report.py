@@ -96,8 +96,13 @@ def _figure(figure: Any) -> tuple[str, str]:
     if not isinstance(figure, Mapping):
         figure = {"value": figure}
     value, low, high = (figure.get(key) for key in ("value", "low", "high"))
-    interval = "" if value is None or low is None or high is None else f"{low:.3f} to {high:.3f}"
-    return "–" if value is None else f"{value:.3f}", interval
+    interval = "" if value is None or low is None or high is None else f"{_three(low)} to {_three(high)}"
+    return "–" if value is None else _three(value), interval
+
+
+def _three(value: float) -> str:
+    """Three decimals with a true minus sign, and none before a zero."""
+    return f"{round(value, 3) + 0.0:.3f}".replace("-", "−")
 
 
 def _signed(figure: Any) -> tuple[str, str]:
@@ -149,7 +154,7 @@ def _promises(metrics: Mapping[str, Any]) -> Iterator[str]:
     found = metrics.get("conformal", {})
     held = found.get("coverage", {})
     if held.get("value") is not None:
-        what = "cases" if metrics["task"] == "multiclass" else "known answers, present or absent,"
+        what = "cases" if metrics["task"] == "multiclass" else "known answers (present or absent)"
         yield (
             f"Its prediction sets were to hold the truth in {100 * found['nominal']:.0f} of 100 {what}; here they held"
             f" it in {100 * held['value']:.0f}{_percent(held)}. In {100 * found['abstained']:.0f} of 100 cases the set"
