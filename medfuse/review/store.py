@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import Connection, func, select
@@ -156,6 +157,23 @@ class ReviewStore:
             for row in new.mappings():
                 self._standing.take(review_of_entry(entry_of(row)))
             return self._standing.of(study)
+
+    def decisions_of(self, reader: str, *, study: str, after: int = 0) -> tuple[Review, ...]:
+        """One reader's decisions in a study, oldest first, from the one that follows number `after`."""
+        mine = (ENTRIES.c.actor == reader, ENTRIES.c.action.in_(DECISIONS), ENTRIES.c.number > after)
+        query = select(ENTRIES).where(*mine, ENTRIES.c.cohort == self.cohort, ENTRIES.c.study == study)
+        with self.database.reading(self._unread) as connection:
+            rows = connection.execute(query.order_by(ENTRIES.c.number)).mappings()
+            return tuple(review_of_entry(entry_of(row)) for row in rows)
+
+    def last_view(self, case_id: str, reader: str, *, study: str = "") -> datetime | None:
+        """When a reader opened a case last; None if never."""
+        query = select(func.max(ENTRIES.c.number)).where(ENTRIES.c.actor == reader, ENTRIES.c.action == "view")
+        of_case = (ENTRIES.c.case_id == case_id, ENTRIES.c.cohort == self.cohort, ENTRIES.c.study == study)
+        at = select(ENTRIES.c.at).where(ENTRIES.c.number == query.where(*of_case).scalar_subquery())
+        with self.database.reading(self._unread) as connection:
+            found = connection.execute(at).scalar()
+        return datetime.fromisoformat(found) if found else None
 
     def progress(self, study: str = "") -> Progress:
         """Count cases by the action that stands, and by reader."""
