@@ -26,4 +26,4 @@ export function onRender(show) {
 
 export const ready = () => post("componentReady", { apiVersion: 1 });
 export const send = (value) => post("setComponentValue", { value, dataType: "json" });
-export const setHeight = () => post("setFrameHeight", { height: document.documentElement.querySelector("main").offsetHeight + 2 });
+export const setHeight = () => post("setFrameHeight", { height: document.querySelector("main:not([hidden])").offsetHeight + 2 });

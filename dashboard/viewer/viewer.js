@@ -1,5 +1,6 @@
 // The scan viewer of the dashboard: a Streamlit component without dependencies. Text is only ever set as textContent.
 import { controls } from "./controls.js";
+import { showNote } from "./note.js";
 import { Pane } from "./pane.js";
 import { onRender, ready, send, setHeight } from "./streamlit.js";
 
@@ -53,6 +54,9 @@ function length({ from, to }) {
 }
 
 onRender((args) => {
+  root.hidden = args.kind === "note";
+  document.getElementById("note-text").hidden = args.kind !== "note";
+  if (args.kind === "note") { showNote(document.getElementById("note-text"), args); setHeight(); return; }
   const fresh = args.image_key !== state.key;
   const values = fresh ? words(args.pixels) : scan.values;
   const { pixels: _pixels, seen, ...rest } = args;
@@ -72,7 +76,7 @@ onRender((args) => {
     state.slice = scan.start;
     reset();
   }
-  if (!rest.region && !fresh) region = drag?.region ?? region;
+  if (!rest.region && !fresh && !drag) region = null;
   layout();
 });
 

@@ -124,6 +124,22 @@ def show(given: Mapping[str, Any], *, key: str) -> Mapping[str, Any] | None:
     return answer if isinstance(answer, dict) and answer.get("image_key") == given["image_key"] else None
 
 
+def show_note(pieces: Sequence[Mapping[str, Any]], *, name: str, key: str, texts: Texts, height: int = 420) -> None:
+    """Draw a note as `note_pieces` cut it, letter by letter and never as HTML or Markdown.
+
+    Args:
+        pieces: Of `note_pieces`.
+        name: What the note is called, for screen readers.
+        key: Of the element.
+        texts: The words.
+        height: At most so many pixels; more is scrolled.
+    """
+    words = ("for", "against", "negated", "possible", "historical", "hypothetical", "other")
+    told = {one: texts(f"note_{one}") for one in words}
+    given = {"kind": "note", "pieces": list(pieces), "words": told, "name": name, "height": height, "texts": _words(texts)}
+    _component()(**given, key=key, default=None)
+
+
 def _preset(window: Window, texts: Texts) -> dict[str, Any]:
     name = texts(f"window_{window.name}")
     if window.number:
