@@ -256,12 +256,14 @@ def save(reading: Reading, case: Case, version: int, labels: tuple[str, ...], t:
     try:
         stored = reading.add(review, version=version)
     except ConflictError as error:
+        state[f"version-{case_id}"] = error.version  # what is new is shown below; saving again is then meant
         state["told"] = (case_id, "error", f"{t('not_stored')} {error}.")
         return
     except MedfuseError as error:
         state["told"] = (case_id, "error", f"{t('not_stored')} {error}.")
         return
     state.pop(f"key-{case_id}")
+    state[f"version-{case_id}"] = reading.version(case_id)
     # Set and not removed: a browser keeps what it shows unless it is told otherwise.
     empty = {"action": None, "labels": None if reading.desk.cohort.task == "multiclass" else [], "comment": ""}
     for field, value in empty.items():
@@ -273,8 +275,10 @@ def save(reading: Reading, case: Case, version: int, labels: tuple[str, ...], t:
 def undo(reading: Reading, case_id: str, version: int, t: Texts) -> None:
     try:
         reading.undo(case_id, version=version)
+        st.session_state[f"version-{case_id}"] = reading.version(case_id)
         st.session_state["told"] = (case_id, "success", t("undone"))
     except MedfuseError as error:
+        st.session_state[f"version-{case_id}"] = reading.version(case_id)
         st.session_state["told"] = (case_id, "error", f"{t('not_undone')} {error}.")
 
 
@@ -325,7 +329,6 @@ def decide(reading: Reading, case: Case, prediction: Prediction | None, followin
     about, kind, text = st.session_state.get("told", ("", "", ""))
     if about == case_id:
         (st.success if kind == "success" else st.error)(markdown_plain(text))
-        st.session_state[f"version-{case_id}"] = reading.version(case_id)
         if kind == "success" and following:
             st.button(t("next_open"), icon=":material/arrow_forward:", on_click=go, args=(following,), shortcut="Ctrl+Right")
 

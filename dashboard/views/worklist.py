@@ -75,7 +75,7 @@ except MedfuseError as error:
     st.error(markdown_plain(str(error)), icon=":material/error:")
     st.stop()
 
-left, right = st.columns([5, 1], vertical_alignment="bottom")
+left, right = st.columns([3.4, 1], vertical_alignment="bottom")
 left.title(t("worklist"))
 if reading.role != "open":  # in a study the list shows nothing but the reader's own cases and how far they are
     waiting = [one for one in queue if reading.state(one) != "done"]
@@ -100,6 +100,13 @@ for problem in desk.problems[:5]:
     st.warning(markdown_plain(problem), icon=":material/warning:")
 if len(desk.problems) > 5:
     st.warning(t("lines_left_out", count=len(desk.problems) - 5), icon=":material/warning:")
+
+if len(failed):
+    st.subheader(t("failed"), help=t("failed_help"))
+    reasons = {name: COLUMNS[name] for name in ("case_id", "state", "reader")}
+    reasons["error"] = st.column_config.TextColumn(t("why_failed"), width="large")
+    clickable(failed.head(4 * ROWS), columns=reasons, key="failed")
+    st.subheader(t("classified"))
 
 filters = st.columns([1.6, 1.6, 1.6, 1.6, 1.6], vertical_alignment="bottom")
 bound = {"bind": "query-params"}
@@ -138,15 +145,10 @@ left_out |= set() if sites else {"site"}
 left_out |= set() if (rows["disagreement"] > 0).any() else {"disagreement"}
 columns = {name: column for name, column in COLUMNS.items() if name not in left_out}
 if len(rows):
-    clickable(rows.reset_index(drop=True), columns=columns, key=f"cases-{page}")
+    clickable(rows.reset_index(drop=True), columns=columns, key="cases" if pages == 1 else f"cases-{page}")
 else:
     st.info(t("no_match") if len(read) else t("no_cases"), icon=":material/search_off:")
     if len(read):
         st.button(t("clear_filters"), on_click=clear)
 basis = urgency_basis(desk.cohort)
 st.caption(markdown_plain(f"{t('count_of', shown=len(shown), all=len(read))} {basis} {t('open_by_click')}"))
-if len(failed):
-    st.subheader(t("failed"), help=t("failed_help"))
-    reasons = {name: COLUMNS[name] for name in ("case_id", "state", "reader")}
-    reasons["error"] = st.column_config.TextColumn(t("why_failed"), width="large")
-    clickable(failed.head(ROWS * 4), columns=reasons, key="failed")
