@@ -1,7 +1,7 @@
 """The dashboard's frame: opens the desk, asks who is reading, and shows one page.
 
 Run by `medfuse dashboard`, or by hand:
-`streamlit run dashboard/app.py -- --cohort C --predictions P --store sqlite:///reviews.sqlite [--evaluation E] [--bundle B]`.
+`streamlit run dashboard/app.py -- --cohort C --predictions P --store sqlite:///reviews.sqlite`.
 """
 
 from __future__ import annotations

@@ -125,9 +125,9 @@ function step(by) {
 
 function tell() {
   const { lower, upper } = pane.window;
-  const digits = upper - lower <= 2 ? 2 : 0;
+  const digits = upper - lower <= 2 ? 2 : 0, more = digits ? 0 : 1; // centre and width as DICOM's LINEAR counts them
   const parts = [
-    `${scan.texts.window} ${((lower + upper) / 2).toFixed(digits)} / ${(upper - lower).toFixed(digits)} ${scan.unit}`.trim(),
+    `${scan.texts.window} ${((lower + upper + more) / 2).toFixed(digits)} / ${(upper - lower + more).toFixed(digits)} ${scan.unit}`.trim(),
     `${scan.texts.zoom} ${pane.zoom.toFixed(1)}×`,
   ];
   if (scan.slices > 1) parts.push(`${scan.texts.slice} ${scan.numbers[state.slice]} (${state.slice + 1} / ${scan.slices})`);

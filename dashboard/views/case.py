@@ -55,14 +55,14 @@ def note_of(path: Path, stamp: int) -> Note:  # noqa: ARG001 - part of the cache
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)
-def predictor_of(bundle: Path, stamp: int):  # noqa: ANN201, ARG001 - torch is imported only when reasons are asked for
+def predictor_of(bundle: Path, stamp: int):  # noqa: ARG001 - part of the cache key
     from medfuse.inference import Predictor
 
     return Predictor.load(bundle)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def reasons_of(bundle: Path, case_id: str, stamp: int, _case: Case):  # noqa: ANN201
+def reasons_of(bundle: Path, case_id: str, stamp: int, _case: Case):  # noqa: ARG001 - part of the cache key
     """The case with parts left out, and its explanation."""
     from medfuse.explain import WhatIf, explain
 
@@ -116,7 +116,7 @@ def header(order: list[str], states: dict[str, str], current: str, t: Texts) -> 
     )  # fmt: skip
 
 
-def scans_of(case: Case, desk: Desk, explanation, t: Texts, *, key: str = "") -> list[Scan]:  # noqa: ANN001
+def scans_of(case: Case, desk: Desk, explanation, t: Texts, *, key: str = "") -> list[Scan]:
     """Show the scans; returns those that could be read."""
     if not case.scans:
         st.info(t("no_scan"), icon=":material/image_not_supported:")
@@ -152,7 +152,7 @@ def scans_of(case: Case, desk: Desk, explanation, t: Texts, *, key: str = "") ->
     return [scan]
 
 
-def notes_of(case: Case, explanation, t: Texts) -> list[Note]:  # noqa: ANN001
+def notes_of(case: Case, explanation, t: Texts) -> list[Note]:
     """Show the notes letter by letter; returns those that could be read."""
     read: list[Note] = []
     if not case.notes:
@@ -198,7 +198,7 @@ def model_says(prediction: Prediction, desk: Desk, t: Texts) -> None:
         st.dataframe(rows, hide_index=True, width="stretch", height="content")
 
 
-def why(prediction: Prediction, variants, explanation, t: Texts) -> None:  # noqa: ANN001
+def why(prediction: Prediction, variants, explanation, t: Texts) -> None:
     top = most_probable(prediction)
     if prediction.contributions and top:
         st.markdown(f"**{t('moved', label=markdown_plain(top[0]))}**")
@@ -217,15 +217,20 @@ def why(prediction: Prediction, variants, explanation, t: Texts) -> None:  # noq
 
 
 @st.fragment
-def what_if(variants, explanation, t: Texts) -> None:  # noqa: ANN001
+def what_if(variants, explanation, t: Texts) -> None:
     """Switches that leave parts out; only this part is drawn again."""
     st.markdown(f"#### {t('what_if')}")
     parts = {part.key: part for part in variants.parts}
     st.caption(t("what_if_help"))
     out = [
-        key for key, part in parts.items()
-        if not st.toggle(markdown_plain(f"{t('kind_' + part.kind)}: {part.name}"), value=True, key=f"whatif-{explanation.case_id}-{key}")
-    ]  # fmt: skip
+        key
+        for key, part in parts.items()
+        if not st.toggle(
+            markdown_plain(f"{t('kind_' + part.kind)}: {part.name}"),
+            value=True,
+            key=f"whatif-{explanation.case_id}-{key}",
+        )
+    ]
     found = variants.without(set(out))
     before, after = explanation.probability, found[explanation.label]
     st.metric(
@@ -234,7 +239,7 @@ def what_if(variants, explanation, t: Texts) -> None:  # noqa: ANN001
     )  # fmt: skip
 
 
-def save(reading: Reading, case: Case, version: int, labels: tuple[str, ...], t: Texts) -> None:
+def save(reading: Reading, case: Case, version: int, t: Texts) -> None:
     """Store the decision; the form is emptied, and success told, only once it is stored."""
     state, case_id = st.session_state, case.case_id
     named = state.get(f"labels-{case_id}") or ()
@@ -289,7 +294,9 @@ def regions_of(desk: Desk, case: Case) -> tuple[Region, ...]:
         if not box:
             continue
         receipt = scan_of(scan.path, desk.image.model_dump_json(), stamp_of(scan.path))[0].receipt
-        inside = scan.path.relative_to(desk.cohort.folder) if scan.path.is_relative_to(desk.cohort.folder) else scan.path
+        inside = (
+            scan.path.relative_to(desk.cohort.folder) if scan.path.is_relative_to(desk.cohort.folder) else scan.path
+        )
         points = ((float(box["x0"]), float(box["y0"])), (float(box["x1"]), float(box["y1"])))
         found.append(
             Region(
@@ -320,7 +327,7 @@ def decide(reading: Reading, case: Case, prediction: Prediction | None, followin
     saved, back = st.columns(2)
     saved.button(
         t("save"), type="primary", key="save", on_click=save, icon=":material/save:", shortcut="Ctrl+Enter",
-        args=(reading, case, version, desk.cohort.labels, t), width="stretch",
+        args=(reading, case, version, t), width="stretch",
     )  # fmt: skip
     back.button(
         t("undo"), key="undo", on_click=undo, icon=":material/undo:", disabled=not reading.can_undo(case_id),
@@ -330,7 +337,9 @@ def decide(reading: Reading, case: Case, prediction: Prediction | None, followin
     if about == case_id:
         (st.success if kind == "success" else st.error)(markdown_plain(text))
         if kind == "success" and following:
-            st.button(t("next_open"), icon=":material/arrow_forward:", on_click=go, args=(following,), shortcut="Ctrl+Right")
+            st.button(
+                t("next_open"), icon=":material/arrow_forward:", on_click=go, args=(following,), shortcut="Ctrl+Right"
+            )
 
 
 def history(reading: Reading, case_id: str, t: Texts) -> None:

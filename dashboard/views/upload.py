@@ -22,7 +22,7 @@ t: Texts = st.session_state["texts"]
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)
-def predictor_of(bundle: Path, stamp: int):  # noqa: ANN201, ARG001
+def predictor_of(bundle: Path, stamp: int):  # noqa: ARG001 - part of the cache key
     from medfuse.inference import Predictor
 
     return Predictor.load(bundle)

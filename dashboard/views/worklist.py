@@ -79,7 +79,9 @@ left, right = st.columns([3.4, 1], vertical_alignment="bottom")
 left.title(t("worklist"))
 if reading.role != "open":  # in a study the list shows nothing but the reader's own cases and how far they are
     waiting = [one for one in queue if reading.state(one) != "done"]
-    if waiting and right.button(t("read_next"), type="primary", icon=":material/play_arrow:", width="stretch", shortcut="O"):
+    if waiting and right.button(
+        t("read_next"), type="primary", icon=":material/play_arrow:", width="stretch", shortcut="O"
+    ):
         open_case(waiting[0])
     st.info(t("in_study", study=markdown_plain(reading.study), waiting=len(waiting), count=len(queue)))
     own = pd.DataFrame({"case_id": list(queue), "state": [reading.state(one) or "open" for one in queue]})
@@ -115,23 +117,29 @@ states = filters[1].multiselect(
     t("state"), STATES, placeholder=t("all_states"), key="states", **bound,
     format_func=lambda one: t(f"state_{one.replace(' ', '_')}"),
 )  # fmt: skip
-labels = filters[2].multiselect(t("most_probable"), desk.cohort.labels, placeholder=t("all_labels"), key="labels", **bound)
+labels = filters[2].multiselect(
+    t("most_probable"), desk.cohort.labels, placeholder=t("all_labels"), key="labels", **bound
+)
 readers = filters[3].multiselect(
     t("reader"), sorted(set(table["reader"]) - {""}), placeholder=t("all_readers"), key="readers"
 )
-order = filters[4].selectbox(
-    t("sort"), ORDERS, key="order", format_func=lambda one: t(f"order_{one}"), **bound
-)
+order = filters[4].selectbox(t("sort"), ORDERS, key="order", format_func=lambda one: t(f"order_{one}"), **bound)
 more = st.columns([1.6, 1.6, 1.6, 1.6, 1.6], vertical_alignment="center")
 unsure = more[0].toggle(t("only_unsure"), key="unsure", **bound)
 disagreeing = more[1].toggle(t("only_disagreeing"), key="disagreeing", **bound)
 sites = sorted(set(desk.table["site"]) - {""})
-wanted = more[2].multiselect(t("site"), sites, placeholder=t("all_sites"), key="sites", label_visibility="collapsed") if sites else []
+wanted = (
+    more[2].multiselect(t("site"), sites, placeholder=t("all_sites"), key="sites", label_visibility="collapsed")
+    if sites
+    else []
+)
 shown = narrow(
-    read, states=states, labels=labels, readers=readers, sites=wanted, unsure=unsure, disagreeing=disagreeing, text=text,
-    order=order,
+    read, states=states, labels=labels, readers=readers, sites=wanted, unsure=unsure, disagreeing=disagreeing,
+    text=text, order=order,
 )  # fmt: skip
-if len(shown) and right.button(t("read_next"), type="primary", icon=":material/play_arrow:", width="stretch", shortcut="O"):
+if len(shown) and right.button(
+    t("read_next"), type="primary", icon=":material/play_arrow:", width="stretch", shortcut="O"
+):
     waiting = shown[shown["state"] == "open"]
     open_case((waiting if len(waiting) else shown)["case_id"].iloc[0])
 pages = max(1, -(-len(shown) // ROWS))

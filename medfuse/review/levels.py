@@ -1,8 +1,8 @@
 """A scan's values for the viewer: 16 bits each, in real units where the file has them, with the file's windows.
 
-What the network is given has been windowed once and for all; a reader wants to choose the window. So a DICOM file's values
-are taken after the modality transform (PS3.3 C.11.1: Hounsfield units of a CT), before the VOI transform, and the inversion
-of MONOCHROME1 is left to the display, which applies it after the window as C.7.6.3.1.2 asks.
+What the network is given has been windowed once and for all; a reader wants to choose the window. So a DICOM file's
+values are taken after the modality transform (PS3.3 C.11.1: Hounsfield units of a CT), before the VOI transform; the
+inversion of MONOCHROME1 is left to the display, which applies it after the window as C.7.6.3.1.2 asks.
 """
 
 from __future__ import annotations
@@ -207,7 +207,7 @@ def _windows(
             lower, upper = (float(end) for end in np.quantile(inside, SPREAD, method="inverted_cdf"))
             windows = [Window("spread", lower, upper)] if lower < upper else []
     usual = CT_WINDOWS if middle.header.modality == "CT" else ()
-    windows += [Window(name, centre - width / 2, centre + width / 2) for name, centre, width in usual]
+    windows += [Window(name, *linear(centre, width)) for name, centre, width in usual]
     full = (low, high) if rules.bits > 8 or rules.rescale or rules.signed else (0.0, 2.0**rules.bits - 1)
     return (*windows, Window("full", full[0], full[1] if full[1] > full[0] else full[0] + 1))
 
@@ -215,11 +215,15 @@ def _windows(
 def _window(rules: GreyRules, place: int) -> Window:
     """A window as the values that become black and white (PS3.3 C.11.2.1.2 and C.11.2.1.3)."""
     centre, width, number = rules.windows[place]
-    if rules.function == "LINEAR":
-        centre, width = centre - 0.5, max(width - 1, 1e-3)
+    lower, upper = linear(centre, width) if rules.function == "LINEAR" else (centre - width / 2, centre + width / 2)
     name: Name = "assumed" if rules.assumed else "file"
-    half = width / 2
-    return Window(name, centre - half, centre + half, rules.function == "SIGMOID", 0 if rules.assumed else number)
+    return Window(name, lower, upper, rules.function == "SIGMOID", 0 if rules.assumed else number)
+
+
+def linear(centre: float, width: float) -> tuple[float, float]:
+    """The values that become black and white by LINEAR (PS3.3 C.11.2.1.2.1)."""
+    half = max(width - 1, 1e-3) / 2
+    return centre - 0.5 - half, centre - 0.5 + half
 
 
 def _limits(found: Sequence[np.ndarray]) -> tuple[float, float] | None:

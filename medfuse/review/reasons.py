@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from medfuse.case import Note
@@ -38,7 +39,7 @@ def note_pieces(note: Note, words: Sequence[Stretch] = ()) -> list[dict[str, Any
     order = sorted(place for place in cuts if 0 <= place <= len(text))
     weights = {word.start: (word.end, word.attribution / greatest) for word in strong}
     pieces, until, weight = [], 0, 0.0
-    for start, end in zip(order, order[1:], strict=False):
+    for start, end in pairwise(order):
         if start in weights:
             until, weight = weights[start]
         pieces.append(

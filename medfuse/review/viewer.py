@@ -136,8 +136,8 @@ def show_note(pieces: Sequence[Mapping[str, Any]], *, name: str, key: str, texts
     """
     words = ("for", "against", "negated", "possible", "historical", "hypothetical", "other")
     told = {one: texts(f"note_{one}") for one in words}
-    given = {"kind": "note", "pieces": list(pieces), "words": told, "name": name, "height": height, "texts": _words(texts)}
-    _component()(**given, key=key, default=None)
+    given: dict[str, Any] = {"kind": "note", "pieces": list(pieces), "words": told, "name": name, "height": height}
+    _component()(**given, texts=_words(texts), key=key, default=None)
 
 
 def _preset(window: Window, texts: Texts) -> dict[str, Any]:
@@ -149,9 +149,10 @@ def _preset(window: Window, texts: Texts) -> dict[str, Any]:
 
 def _words(texts: Texts) -> dict[str, Any]:
     names = (
-        "original seen seen_button label tools view tool_window tool_pan tool_zoom tool_length tool_region invert fit "
-        "clear keys presets slice overlay no_overlay opacity window zoom inverted pixels fault"
-    ).split()
+        "original", "seen", "seen_button", "label", "tools", "view", "tool_window", "tool_pan", "tool_zoom",
+        "tool_length", "tool_region", "invert", "fit", "clear", "keys", "presets", "slice", "overlay", "no_overlay",
+        "opacity", "window", "zoom", "inverted", "pixels", "fault",
+    )  # fmt: skip
     keys = (
         ("w", "tool_window"), ("p", "tool_pan"), ("z", "tool_zoom"), ("m", "tool_length"), ("g", "tool_region"),
         ("i", "invert"), ("f", "fit"), ("s", "seen_button"), ("o", "key_overlay"), ("1 … 9", "key_presets"),

@@ -13,7 +13,7 @@ from medfuse.case import Case, Prediction
 from medfuse.cohort import Cohort
 from medfuse.errors import MedfuseError
 from medfuse.review.decision import Review
-from medfuse.review.worklist import narrow, urgency_basis, worklist
+from medfuse.review.worklist import ORDERS, narrow, predicted_cases, urgency_basis, with_decisions, worklist
 
 LABELS = ("infection", "embolism", "nothing")
 
@@ -129,3 +129,43 @@ def test_twenty_thousand_cases_take_no_longer_than_a_reader_waits() -> None:
     start = perf_counter()
     assert len(worklist(cohort(*ids), found, ())) == 20_000
     assert perf_counter() - start < 5
+
+
+def test_the_order_asked_for_and_the_site_and_the_reader() -> None:
+    cases = tuple(
+        Case(one, one, groups={"site": site}, time=time) for one, site, time in (("a", "N", "2"), ("b", "S", "1"))
+    )
+    given = Cohort(folder=Path(), name="x", cases=cases, labels=LABELS, task="multiclass")
+    apart = {"image": 0.3, "text": -0.1}
+    found = {"a": predicted("a", 0.2, 0.7, 0.1, contributions=apart), "b": predicted("b", 0.4, 0.3, 0.3)}
+    table = worklist(given, found, (Review(case_id="b", reader="AB", action="uncertain", id=1),))
+    assert narrow(table, order="probability")["case_id"].tolist() == ["a", "b"]
+    assert narrow(table, order="time")["case_id"].tolist() == ["b", "a"]
+    assert narrow(table, order="disagreement")["disagreement"].tolist() == pytest.approx([0.1, 0])
+    assert narrow(table, disagreeing=True)["case_id"].tolist() == ["a"]
+    assert narrow(table, sites=["S"])["case_id"].tolist() == ["b"]
+    assert narrow(table, readers=["AB"])["state"].tolist() == ["uncertain"]
+
+
+def test_an_action_among_a_hundred_thousand_cases_costs_a_small_part_of_making_the_list() -> None:
+    count = 100_000
+    rng = np.random.default_rng(0)
+    drawn = rng.dirichlet((1, 1, 1), count)
+    ids = [f"case-{number:06}" for number in range(count)]
+    given = cohort(*ids)
+    found = {one: predicted(one, *row) for one, row in zip(ids, drawn.tolist(), strict=True)}
+    decisions = tuple(
+        Review(case_id=f"case-{number:06}", reader="AB", action="override", labels=("nothing",), id=number + 1)
+        for number in range(0, count, 100)
+    )
+    start = perf_counter()
+    made = predicted_cases(given, found)
+    making = perf_counter() - start
+    acting = []
+    for order in ORDERS:
+        start = perf_counter()
+        shown = narrow(with_decisions(made, decisions), states=["open"], labels=["embolism"], text="9", order=order)
+        acting.append(perf_counter() - start)
+    assert 0 < len(shown) < count / 3
+    assert (made["state"] == "open").all()  # the list itself stays as it is
+    assert float(np.median(acting)) < making / 4
