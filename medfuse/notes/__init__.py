@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from medfuse.notes.context import Assertion, assertions, statuses
 from medfuse.notes.front_matter import front_matter
+from medfuse.notes.model_text import model_text
 from medfuse.notes.read import note_from_text, read_note
 from medfuse.notes.redaction import Redaction
 from medfuse.notes.sections import OUTCOME_SECTIONS, find_sections, select
@@ -15,6 +16,7 @@ __all__ = [
     "assertions",
     "find_sections",
     "front_matter",
+    "model_text",
     "note_from_text",
     "read_note",
     "select",

@@ -121,6 +121,10 @@ class Assertion:
 def assertions(note: Note) -> tuple[Assertion, ...]:
     """Every stretch that a cue reaches, in order of the stretches; the time is linear in the text.
 
+    These are the spans to show over `note.text`: each has its status, where it stands, and where its cue does. Spans
+    may overlap; `statuses` joins what is said of one place. `text.assertions` of the config makes words of them for a
+    model (`notes/model_text.py`).
+
     Example:
         >>> from medfuse.notes import note_from_text
         >>> note = note_from_text("FINDINGS: No effusion, but possible pneumonia.")
