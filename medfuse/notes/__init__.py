@@ -7,7 +7,14 @@ from medfuse.notes.front_matter import front_matter
 from medfuse.notes.model_text import model_text
 from medfuse.notes.read import note_from_text, read_note
 from medfuse.notes.redaction import Redaction
-from medfuse.notes.sections import OUTCOME_SECTIONS, find_sections, select
+from medfuse.notes.sections import (
+    OUTCOME_SECTIONS,
+    find_sections,
+    kept_sections,
+    places,
+    select,
+    without_sections,
+)
 
 __all__ = [
     "OUTCOME_SECTIONS",
@@ -16,9 +23,12 @@ __all__ = [
     "assertions",
     "find_sections",
     "front_matter",
+    "kept_sections",
     "model_text",
     "note_from_text",
+    "places",
     "read_note",
     "select",
     "statuses",
+    "without_sections",
 ]
