@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from medfuse.config import Config, TextConfig
 from medfuse.encoders.text import build_text_encoder
 from medfuse.errors import ConfigError
-from medfuse.notes import assertions, model_text, note_from_text
+from medfuse.notes import assertions, model_places, model_text, note_from_text
 from medfuse.notes.model_text import MARKS, with_marks
 
 PLAIN, MARKED = TextConfig(encoder="lsa"), TextConfig(encoder="lsa", assertions=True)
@@ -31,6 +31,19 @@ def test_excluded_sections_stay_out_and_sections_have_their_status() -> None:
     note = note_from_text("INDICATION: no cough.\nPMH: asthma.\nFINDINGS: no effusion.")
     assert model_text(note, PLAIN) == "INDICATION: no cough.\nPMH: asthma."
     assert model_text(note, MARKED) == "INDICATION: no coughⁿ.\nPMH: asthmaʰ."
+
+
+@pytest.mark.parametrize("config", [PLAIN, MARKED])
+def test_every_character_is_found_in_the_note_again(config: TextConfig) -> None:
+    note = note_from_text("INDICATION: no cough, no fever.\n\nFINDINGS: no effusion.\n\nPMH: asthma, h/o stroke.\n")
+    text, found = model_text(note, config), model_places(note, config)
+    assert len(text) == len(found)
+    for letter, place in zip(text, found, strict=True):
+        if letter in MARKS.values():
+            assert note.text[place].isalnum()
+        elif place >= 0:
+            assert note.text[place] == letter
+    assert "".join(note.text[place] for place in found[text.index("fever") :][:5]) == "fever"
 
 
 @given(st.text(alphabet="no effusion but posible.,;:\n-", max_size=200))
