@@ -79,6 +79,15 @@ class TextConfig(_Strict):
     classification."""
     vocabulary: Annotated[int, Field(ge=16)] = 4000
     """Largest vocabulary of the RNN or the word vectors, learned from the training split."""
+    assertions: bool = False
+    """Whether what ConText finds negated, possible or historical is a word of its own; for `lsa` and `rnn` alone."""
+
+    @model_validator(mode="after")
+    def _assertions_are_words(self) -> TextConfig:
+        if self.assertions and self.encoder not in ("lsa", "rnn"):
+            message = f"assertions are words of their own, which '{self.encoder}' never saw; take encoder lsa or rnn"
+            raise ValueError(message)
+        return self
 
     @model_validator(mode="after")
     def _overlap_fits(self) -> TextConfig:

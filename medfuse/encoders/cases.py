@@ -26,7 +26,7 @@ from medfuse.errors import NoteError, ScanError
 from medfuse.imaging import fit_scan, read_scan, scan_digest
 from medfuse.imaging.boundary import UnreadableError
 from medfuse.imaging.read import refusal_line
-from medfuse.notes import note_from_text, read_note, select
+from medfuse.notes import model_text, note_from_text, read_note
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -184,7 +184,7 @@ class CaseEncoder:
                 continue
             read.warnings.extend(f"note {name}: {warning}" for warning in whole.warnings)
             read.contents.extend(contents_of_note(whole.text or ""))
-            selected = select(whole, exclude=self.config.text.exclude_sections).strip()
+            selected = model_text(whole, self.config.text).strip()
             if selected:
                 texts.append(selected)
             elif whole.text:

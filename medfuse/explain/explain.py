@@ -165,7 +165,7 @@ def words_of(variants: WhatIf, aim: Aim) -> tuple[NoteWords, ...]:
     seen = seen_notes(variants.bundle, variants.notes, tokens, aim)
     if config is None or seen is None:
         return ()
-    return note_words(seen, variants.notes, token_attributions(seen), exclude=config.exclude_sections)
+    return note_words(seen, variants.notes, token_attributions(seen), config=config)
 
 
 def _values(case: Case, attributions: Mapping[str, float], parts: tuple[Share, ...]) -> tuple[ValueShare, ...]:

@@ -29,7 +29,7 @@ from medfuse.encoders.cases import CaseEncoder, EncodedCase
 from medfuse.encoders.reduction import MOST_TOKENS, Reduction
 from medfuse.errors import CohortError, ConfigError, NoteError
 from medfuse.model import Decided, DiagnosisModel, decide_all
-from medfuse.notes import read_note, select
+from medfuse.notes import model_text, read_note
 from medfuse.training.experts import fit_experts
 from medfuse.training.folds import fit_folds
 from medfuse.training.learning import Learning, loader, loss_weights, targets
@@ -231,7 +231,7 @@ def _texts(cases: Sequence[Case], config: Config) -> list[str]:
                 whole = note if note.text is not None or note.path is None else read_note(note.path)
             except NoteError:
                 continue  # reading it for training names it
-            texts.append(select(whole, exclude=config.text.exclude_sections))
+            texts.append(model_text(whole, config.text))
     return texts
 
 
