@@ -9,7 +9,7 @@ import torch
 
 from medfuse.calibration import pattern_of
 from medfuse.case import Case
-from medfuse.errors import MedfuseError, ScanError
+from medfuse.errors import MedfuseError
 from medfuse.explain.aim import Aim
 from medfuse.explain.contributions import counterfactuals, shares
 from medfuse.explain.explanation import Explanation, HeatMap, NoteWords, Share, Target, ValueShare
@@ -145,10 +145,10 @@ def heat_maps(variants: WhatIf, aim: Aim, *, method: str = METHOD, sanity: bool 
     for place in variants.scans():
         try:
             scan = scan_in_place(variants, place, aim)
-        except ScanError as error:
+            heat = METHODS[method](scan.seen)
+        except MedfuseError as error:  # such as attention without a note
             variants.warnings.append(str(error))
             continue
-        heat = METHODS[method](scan.seen)
         checked = check(scan.seen, METHODS[method], heat) if sanity else None
         array = heat.numpy() if scan.volume else heat[0].numpy()
         name = variants.case.scans[place].path.name
