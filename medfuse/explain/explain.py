@@ -78,21 +78,21 @@ def explain(
     step(1)
     attributions = value_attributions(bundle.model, tokens, aim) if "tabular" in tokens else {}
     step(1)
-    modalities, parts, base = shares(variants, place)
+    shared = shares(variants, place)
     step(1)
     without = counterfactuals(variants, place)
     step(1)
     return Explanation(
         case_id=case.case_id,
         label=bundle.labels[place],
-        probability=float(probability[place]),
-        base=base,
+        probability=shared.probability,
+        base=shared.base,
         target=target,
         maps=maps,
         notes=notes,
-        values=_values(case, attributions, parts),
-        modalities=modalities,
-        parts=parts,
+        values=_values(case, attributions, shared.parts),
+        modalities=shared.modalities,
+        parts=shared.parts,
         counterfactuals=without,
         warnings=tuple(dict.fromkeys(variants.warnings)),
         bundle=bundle.digest,
