@@ -44,8 +44,8 @@ class Gaps:
         cell = member[order] * bins + place
         sums = np.bincount(cell, weights=truth[order] - probability[order], minlength=patients * bins)
         self.by_patient: Float[ndarray, "patients bins"] = sums.reshape(patients, bins) / cases
-        # Where all cases of a bin are alike no spread is seen, though there is some: that of the rarer answer at the rate
-        # that the model says, or of one case more if that is less.
+        # Where all cases of a bin are alike no spread is seen, though there is some: that of the rarer answer at the
+        # rate that the model says, or of one case more if that is less.
         count = np.bincount(place, minlength=bins)
         positive = np.bincount(place, weights=truth[order], minlength=bins)
         mean = np.bincount(place, weights=probability[order], minlength=bins) / np.maximum(count, 1)
