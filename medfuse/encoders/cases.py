@@ -178,7 +178,7 @@ class CaseEncoder:
         for note in case.notes:
             name = note.path.name if note.path else "as given"
             try:
-                whole = _read(note)
+                whole = whole_note(note)
             except NoteError as error:
                 read.unreadable.append(str(error))
                 continue
@@ -278,7 +278,12 @@ def is_frozen(config: Config, modality: Modality) -> bool:
     return False
 
 
-def _read(note: Note) -> Note:
+def whole_note(note: Note) -> Note:
+    """The note with its text and sections, read if need be.
+
+    Raises:
+        NoteError: If it cannot be read.
+    """
     if note.text is not None:
         return note if note.sections else note_from_text(note.text)
     if note.path is None:
