@@ -81,6 +81,26 @@ def write_report(
         _write(path.parent / "figures" / f"{name}.svg", to_svg(panels, name=name))
 
 
+def evaluated_card(card: str, metrics: Mapping[str, Any], title: str) -> str:
+    """A model card (Markdown) with what was measured in place of the pointer to an evaluation."""
+    summary = metrics["summary"]
+    lines = [
+        *card.split("\nHow good it is")[0].rstrip().split("\n"),
+        "",
+        f"## Measured: {title}",
+        "",
+        f"On {summary['n_cases']} labelled cases of {summary['n_patients']} patients, with 95 % intervals:",
+        "",
+    ]
+    for name in METRICS:
+        value, interval = _figure(summary[name])
+        lines.append(f"- {NAMES[name]}: {value}" + (f" ({interval})" if interval else ""))
+    lines += ["", *(f"- {sentence}" for sentence in _meaning(metrics))]
+    lines += [f"- {one['sentence']}" for one in metrics.get("use", {}).get("verdicts", {}).values()]
+    lines += [f"- {note}" for note in metrics.get("notes", ())]
+    return "\n".join(lines) + "\n"
+
+
 def _write(path: Path, text: str) -> None:
     partial = path.with_name(path.name + ".partial")
     partial.write_text(text, encoding="utf-8")
