@@ -28,8 +28,10 @@ from medfuse.encoders.cache import TokenCache, default_cache
 from medfuse.encoders.cases import CaseEncoder, EncodedCase
 from medfuse.encoders.reduction import MOST_TOKENS, Reduction
 from medfuse.errors import CohortError, ConfigError, NoteError
+from medfuse.hierarchy import conditional, parents_of
 from medfuse.model import Decided, DiagnosisModel, decide_all
 from medfuse.notes import read_note, select
+from medfuse.training.answers import answers, certain, learns_from
 from medfuse.training.experts import fit_experts
 from medfuse.training.learning import Learning, loader, loss_weights, targets
 
@@ -88,8 +90,9 @@ def fit(
     cohort = cohort.with_splits(config.seed, hold_out=config.hold_out)
     experts = config.fusion.name == "experts"
     known: tuple[Split, ...] = ("train", "validation", "calibration")
-    training = [case for case in cohort.in_split(*(known if experts else ("train",))) if case.labelled]
+    training = [case for case in cohort.in_split(*(known if experts else ("train",))) if learns_from(case, config)]
     _require_labels(training, cohort)
+    _require_task(config, cohort)
     model, tokenizer, receipts = _build(config, cohort, training)
     store = TokenCache(cache or default_cache())
     encoder = CaseEncoder(
@@ -97,7 +100,11 @@ def fit(
     )
     encoded: dict[str, list[EncodedCase]] = {split: [] for split in SPLITS}
     unreadable: list[str] = []
-    labelled = [case for case in cohort.in_split(*known) if case.labelled]
+    labelled = [
+        case
+        for case in cohort.in_split(*known)
+        if case.labelled or (case.split == "train" and learns_from(case, config))
+    ]
     for one in encoder.stream(labelled):
         unreadable.extend(one.unreadable)
         if one.parts:
@@ -110,7 +117,8 @@ def fit(
             raise CohortError(message)
     if experts:
         every = [one for members in encoded.values() for one in members]
-        fitted = fit_experts(model, every, _truth(every, cohort), task=cohort.task, seed=config.seed)
+        taught, _ = answers([one.case for one in every], cohort.labels, config, model.parents)
+        fitted = fit_experts(model, every, taught.double().numpy(), task=cohort.task, seed=config.seed)
         found: dict[str, Any] = {"how": "experts", "strengths": fitted.strengths, "weights": fitted.weights}
         calibrating = deciding = (every, fitted.decided)  # out of fold, so every case serves
         outliers = None  # the fused vector is the logits: it cannot tell an unlike case from an unclear one
@@ -163,6 +171,17 @@ def _require_labels(training: Sequence[Case], cohort: Cohort) -> None:
         raise CohortError(message)
 
 
+def _require_task(config: Config, cohort: Cohort) -> None:
+    asked = {
+        "training.loss.name asymmetric": config.training.loss.name == "asymmetric",
+        "hierarchy": bool(config.hierarchy),
+    }
+    wrong = [what for what, given in asked.items() if given]
+    if wrong and cohort.task == "multiclass":
+        message = f"{wrong[0]}: is for multilabel cohorts, and {cohort.folder} is multiclass; take it out of the config"
+        raise ConfigError(message)
+
+
 def _build(config: Config, cohort: Cohort, training: Sequence[Case]) -> tuple[DiagnosisModel, Any, dict[str, Any]]:
     """The model with the weights it starts from; columns and vocabulary are fitted on the cases that train it."""
     receipts: dict[str, WeightsReceipt] = {}
@@ -185,7 +204,15 @@ def _build(config: Config, cohort: Cohort, training: Sequence[Case]) -> tuple[Di
         message = f"{cohort.folder}: the config uses values alone, but no tabular column has a value in training"
         raise CohortError(message)
     torch.manual_seed(config.seed)
-    model = DiagnosisModel(config, image=image, text=text, columns=columns, labels=len(cohort.labels), task=cohort.task)
+    model = DiagnosisModel(
+        config,
+        image=image,
+        text=text,
+        columns=columns,
+        labels=len(cohort.labels),
+        task=cohort.task,
+        parents=parents_of(config.hierarchy, cohort.labels) if config.hierarchy else (),
+    )
     return model, tokenizer, receipts
 
 
@@ -222,10 +249,13 @@ def _learn(
 ) -> dict[str, Any]:
     """Run Lightning and put the best weights into the model."""
     config, labels = model.config, cohort.labels
-    truth = targets([one.case for one in encoded["train"]], labels)
+    (truth, against), (held_truth, _) = (
+        answers([one.case for one in encoded[split]], labels, settings, model.parents)
+        for split, settings in (("train", config), ("validation", certain(config)))
+    )
     weights = torch.ones(len(labels))
     if config.training.class_weights:
-        weights = loss_weights(truth, task=cohort.task)
+        weights = loss_weights(conditional(truth, model.parents), task=cohort.task)
     model.offset.copy_(weights.log())
     batch = min(config.training.batch_size, len(encoded["train"]))
     steps = -(-len(encoded["train"]) // batch) * config.training.epochs
@@ -253,8 +283,8 @@ def _learn(
         deterministic="warn",
     )
     modalities = model.modalities
-    shuffled = loader(encoded["train"], labels=labels, modalities=modalities, batch=batch, seed=config.seed)
-    held = loader(encoded["validation"], labels=labels, modalities=modalities, batch=batch, seed=None)
+    shuffled = loader(encoded["train"], truth=truth, modalities=modalities, batch=batch, seed=config.seed)
+    held = loader(encoded["validation"], truth=held_truth, modalities=modalities, batch=batch, seed=None)
     last = work / "last.ckpt"
     trainer.fit(learning, shuffled, held, ckpt_path=str(last) if last.exists() else None, weights_only=True)
     model.to("cpu")
@@ -264,6 +294,7 @@ def _learn(
     return {
         "how": "gradient",
         "epochs": trainer.current_epoch,
+        **({"contradictions": against} if config.hierarchy else {}),
         "validation_loss": None if score is None else round(float(score), 6),
     }
 
