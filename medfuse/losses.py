@@ -83,8 +83,8 @@ class Loss:
         arXiv:2011.09172, who show it for the focal loss). Of cross-entropy both are $z - \log w$ (prior correction;
         Menon et al. 2021, arXiv:2007.07314).
 
-        A margin is not undone: it leaves costs without a slope at both ends, so that many probabilities share one logit.
-        What it does is left to the calibrator.
+        A margin is not undone: it leaves costs without a slope at both ends, so that many probabilities share a
+        logit. What it does is left to the calibrator.
 
         Args:
             logits: As the loss sees them.
