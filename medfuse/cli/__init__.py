@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from medfuse.cli.audit import audit
+from medfuse.cli.bench import bench
 from medfuse.cli.calibrate import calibrate
 from medfuse.cli.classify import classify
 from medfuse.cli.compare import compare
@@ -43,6 +44,7 @@ app.command()(classify)
 app.command()(calibrate)
 app.command()(monitor)
 app.command()(dashboard)
+app.command()(bench)
 
 
 def main() -> None:

@@ -59,7 +59,7 @@ def decoded(stream: bytes, syntax: UID, *, rows: int, columns: int, bits_allocat
         elif syntax in _JPEG_LS:
             from jpeg_ls import decode_pixel_data
 
-            values = np.frombuffer(decode_pixel_data(stream), kind)
+            values = np.frombuffer(decode_pixel_data(stream)[0], kind)
         elif syntax == RLELossless:
             from imagecodecs import dicomrle_decode
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,35 @@ from medfuse.imaging.read import SLICES, scanned
 
 if TYPE_CHECKING:
     from jaxtyping import Float32
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a scan lies in the square that a network sees.
+
+    Attributes:
+        rows: Height of the scan, pixels.
+        columns: Width of the scan, pixels.
+        size: Side of the square, pixels.
+        top: First row of the square that the scan fills.
+        left: First column of the square that the scan fills.
+        height: Rows of the square that the scan fills.
+        width: Columns of the square that the scan fills.
+    """
+
+    rows: int
+    columns: int
+    size: int
+    top: int
+    left: int
+    height: int
+    width: int
+
+    def back(self, square: Float32[ndarray, "size size"]) -> Float32[ndarray, "rows columns"]:
+        """What lies over the square, such as a heat map, in the scan's own pixels (bilinear)."""
+        filled = np.ascontiguousarray(square[self.top : self.top + self.height, self.left : self.left + self.width])
+        grown = Image.fromarray(filled.astype(np.float32)).resize((self.columns, self.rows), Image.Resampling.BILINEAR)
+        return np.asarray(grown, dtype=np.float32)
 
 
 def fit_scan(scan: Scan, size: int, *, equalise: bool = False) -> Scan:
@@ -44,13 +73,26 @@ def fit_scan(scan: Scan, size: int, *, equalise: bool = False) -> Scan:
     Raises:
         ScanError: If the scan has not been read, or the size is below 1.
     """
+    place = placed(scan, size)
+    assert scan.pixels is not None
+    assert scan.receipt is not None
+    return _fitted(scan, scan.pixels, scan.receipt, place, equalise=equalise, block=(1, 1))
+
+
+def placed(scan: Scan, size: int) -> Placement:
+    """Where `fit_scan` puts a scan in the square.
+
+    Raises:
+        ScanError: If the scan has not been read, or the size is below 1.
+    """
     if scan.pixels is None or scan.receipt is None:
         message = f"{scan.path.name}: not read yet; call read_scan first"
         raise ScanError(message)
     if size < 1:
         message = f"a scan cannot be fitted to {size} pixels; give a size of at least 1"
         raise ScanError(message)
-    return _fitted(scan, scan.pixels, scan.receipt, size=size, equalise=equalise, block=(1, 1))
+    rows, columns = scan.pixels.shape[-2:]
+    return placement_of(rows, columns, scan.spacing or (scan.receipt.aspect, 1.0), size)
 
 
 def read_fitted(
@@ -87,38 +129,38 @@ def read_fitted(
         raise ScanError(message)
     path = Path(path)
     pixels, spacing, receipt, block = scanned(path, series=series, slices=slices, presentation=presentation, size=size)
-    scan = Scan(path=path, spacing=spacing)
-    return _fitted(scan, pixels, receipt, size=size, equalise=equalise, block=block)
+    rows, columns = pixels.shape[-2:] if block == (1, 1) else (receipt.rows, receipt.columns)
+    place = placement_of(rows, columns, spacing or (receipt.aspect, 1.0), size)
+    return _fitted(Scan(path=path, spacing=spacing), pixels, receipt, place, equalise=equalise, block=block)
 
 
-def sides_of(rows: int, columns: int, spacing: tuple[float, float], size: int) -> tuple[int, int]:
-    """Height and width that rows and columns get in a square, by their spacings, of which only the ratio counts."""
+def placement_of(rows: int, columns: int, spacing: tuple[float, float], size: int) -> Placement:
+    """Where rows and columns lie in a square, by their spacings, of which only the ratio counts."""
     down, across = spacing
     # Sides relative to each other, so that no product can overflow.
     tall, wide = (rows * (down / across), float(columns)) if down < across else (float(rows), columns * (across / down))
     scale = size / max(tall, wide)
     height, width = (min(size, max(1, round(side * scale))) for side in (tall, wide))
-    return height, width
+    return Placement(rows, columns, size, (size - height) // 2, (size - width) // 2, height, width)
 
 
 def _fitted(
-    scan: Scan, grey: ndarray, receipt: ScanReceipt, *, size: int, equalise: bool, block: tuple[int, int]
+    scan: Scan, grey: ndarray, receipt: ScanReceipt, place: Placement, *, equalise: bool, block: tuple[int, int]
 ) -> Scan:
-    """Fit grey pixels, each of which stands for a block of those that the scan has."""
-    rows, columns = (receipt.rows, receipt.columns) if block != (1, 1) else grey.shape[-2:]
-    height, width = sides_of(rows, columns, scan.spacing or (receipt.aspect, 1.0), size)
-    pixels = np.zeros((*grey.shape[:-2], size, size), dtype=np.float32)
-    top, left = (size - height) // 2, (size - width) // 2
-    for place in np.ndindex(grey.shape[:-2]):
-        small = Image.fromarray(np.ascontiguousarray(grey[place])).resize(
+    """Put grey pixels, each of which stands for a block of those that the scan has, into the square."""
+    rows, columns = place.rows, place.columns
+    down, across = scan.spacing or (1.0, 1.0)
+    pixels = np.zeros((*grey.shape[:-2], place.size, place.size), dtype=np.float32)
+    top, left, height, width = place.top, place.left, place.height, place.width
+    for slice_ in np.ndindex(grey.shape[:-2]):
+        small = Image.fromarray(np.ascontiguousarray(grey[slice_])).resize(
             (width, height),
             Image.Resampling.BILINEAR,
             box=(0, 0, columns / block[1], rows / block[0]),
             reducing_gap=GAP,
         )
         shown = np.clip(np.asarray(small), 0, 1)
-        pixels[(*place, slice(top, top + height), slice(left, left + width))] = spread(shown) if equalise else shown
-    down, across = scan.spacing or (0.0, 0.0)
+        pixels[(*slice_, slice(top, top + height), slice(left, left + width))] = spread(shown) if equalise else shown
     spacing = None if scan.spacing is None else (down * rows / height, across * columns / width)
     return replace(scan, pixels=pixels, spacing=spacing, receipt=replace(receipt, thumbnail=_png(pixels)))
 

@@ -11,7 +11,7 @@ from numpy import ndarray
 from medfuse.case import ScanReceipt
 from medfuse.imaging.coarse import GAP, coarse_grey, factors_of
 from medfuse.imaging.dicom import Image, Parsed, image_of, parse
-from medfuse.imaging.fit import sides_of
+from medfuse.imaging.fit import placement_of
 from medfuse.imaging.frames import planes_of
 from medfuse.imaging.geometry import Plane, evenly, ordered
 from medfuse.imaging.grey import Way, glance, grey_of, luminance, warn_if_constant, way_of
@@ -112,8 +112,8 @@ def _greys(image: Image, way: Way, size: int | None) -> tuple[ndarray, ndarray, 
     halved = 2**image.halvings
     if size is not None:
         header = image.header
-        height, width = sides_of(header.rows, header.columns, header.spacing or (header.aspect, 1.0), size)
-        down, across = factors_of(header.rows / halved, header.columns / halved, height, width)
+        place = placement_of(header.rows, header.columns, header.spacing or (header.aspect, 1.0), size)
+        down, across = factors_of(header.rows / halved, header.columns / halved, place.height, place.width)
         shown = grey_of(glance(image.stored), way)
         if (down > 1 or across > 1) and np.ptp(shown) > 0:  # an image that may be constant is looked at in full
             coarse = coarse_grey(image.stored, way, down=down, across=across)
