@@ -26,6 +26,7 @@ from medfuse.imaging.elements import PYDICOMS
 from medfuse.imaging.frames import promote
 from medfuse.imaging.grey import Way
 from medfuse.imaging.header import REFUSED, Header, read_header
+from medfuse.imaging.presentation import apply_state
 from medfuse.imaging.reduced import halvings_of
 
 PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
@@ -40,12 +41,14 @@ class Parsed:
         syntax: The transfer syntax of its pixels.
         name: The name of the one that the file is in.
         warnings: What was assumed.
+        state: The data set of a presentation state whose greys take the place of its own.
     """
 
     dataset: Any
     syntax: UID
     name: str
     warnings: tuple[str, ...] = ()
+    state: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +135,8 @@ def image_of(parsed: Parsed, warnings: list[str], *, frame: int = 0, least: floa
     warnings.extend(parsed.warnings)
     keyword = _pixel_keyword(parsed.dataset)
     promote(parsed.dataset, frame)
+    if parsed.state is not None:
+        apply_state(parsed.dataset, parsed.state, warnings, frame=frame)
     header = read_header(parsed.dataset, pixel_keyword=keyword, warnings=warnings)
     rules = header.rules
     straight = bool(rules.windows) and Way(rules, "").line is not None and rules.padding is None

@@ -182,5 +182,5 @@ def _png(pixels: ndarray) -> bytes:
     stream = BytesIO()
     if pixels.ndim == 3:
         pixels = np.concatenate(list(pixels), axis=1)
-    Image.fromarray(np.rint(pixels * 255).astype(np.uint8)).save(stream, format="PNG")
+    Image.fromarray(np.rint(pixels * 255).astype(np.uint8)).save(stream, format="PNG", compress_level=1)
     return stream.getvalue()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy import ndarray
@@ -17,7 +19,7 @@ from medfuse.imaging.geometry import Plane, evenly, ordered
 from medfuse.imaging.grey import Way, glance, grey_of, luminance, warn_if_constant, way_of
 from medfuse.imaging.header import LATERAL, frames_of
 from medfuse.imaging.oddities import oddities
-from medfuse.imaging.presentation import apply_state
+from medfuse.imaging.presentation import check_state, holds_for
 from medfuse.imaging.read import Scanned
 from medfuse.imaging.series import choose, find_series, slices_of
 from medfuse.imaging.sources import Source, is_directory, listed_by
@@ -45,7 +47,7 @@ def read_dicom(
         sha256: Its digest, for the receipt.
         rule: Which of several series that a DICOMDIR names.
         slices: How many frames become pixels.
-        state: A presentation state's file, for a single image.
+        state: A presentation state's file.
         size: Side of the square that it will be fitted to, if a single image may be no finer than that needs.
 
     Raises:
@@ -54,12 +56,17 @@ def read_dicom(
     parsed = parse(data)
     warnings: list[str] = []
     if state is not None:
-        apply_state(parsed.dataset, parse(state).dataset, warnings)
+        parsed = replace(parsed, state=parse(state).dataset)
+        check_state(parsed.dataset, parsed.state)
     if is_directory(parsed.dataset):
         return read_series(listed_by(parsed.dataset, path), sha256=sha256, rule=rule, slices=slices, size=size)
     if frames_of(parsed.dataset) > 1:
         planes = ordered(planes_of(parsed.dataset, 0), warnings)
-        return _slices(lambda _: data, planes, warnings, sha256=sha256, series=None, slices=slices)
+        places = evenly(len(planes), slices)
+        if state is not None and not holds_for(parsed.dataset, parsed.state, [planes[place].frame for place in places]):
+            warnings.append("the presentation state is one of some frames only, and was not applied")
+            parsed = replace(parsed, state=None)
+        return _slices(lambda _: data, planes, warnings, sha256=sha256, series=None, slices=slices, state=parsed.state)
     return _single(parsed, warnings, sha256=sha256, series=None, size=size)
 
 
@@ -131,9 +138,10 @@ def _slices(
     sha256: str,
     series: str | None,
     slices: int,
+    state: Any = None,
 ) -> Scanned:
     places = evenly(len(planes), slices)
-    stack = stacked(read, [planes[place] for place in places], warnings)
+    stack = stacked(read, [planes[place] for place in places], warnings, state=state)
     warn_if_constant(stack.pixels, warnings)
     shown = tuple(place + 1 for place in places)
     receipt = receipt_of(
