@@ -12,6 +12,7 @@ from PIL import Image
 
 from medfuse.imaging.codestream import stated_depth
 from medfuse.imaging.elements import BROKEN
+from medfuse.imaging.grey import GLANCE
 
 if TYPE_CHECKING:
     from jaxtyping import Integer
@@ -20,8 +21,8 @@ _END = b"\xff\xd9"  # end of codestream (A.4.4)
 
 
 def halvings_of(rows: int, columns: int, least: float) -> int:
-    """How often the sides can be halved so that the longer has still so many pixels."""
-    return max(0, math.floor(math.log2(max(rows, columns) / least)))
+    """How often sides can be halved so that the longer keeps so many pixels, and the shorter as many as a glance."""
+    return max(0, math.floor(math.log2(min(max(rows, columns) / least, min(rows, columns) / GLANCE))))
 
 
 def reduced(
