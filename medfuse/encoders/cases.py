@@ -23,7 +23,7 @@ from medfuse.encoders.image import ImageEncoder
 from medfuse.encoders.tabular import Column
 from medfuse.encoders.text import NoteTokenizer, TextEncoder, pad
 from medfuse.errors import NoteError, ScanError
-from medfuse.imaging import fit_scan, read_scan, scan_digest
+from medfuse.imaging import fit_scan, read_fitted, scan_digest
 from medfuse.imaging.boundary import UnreadableError
 from medfuse.imaging.read import refusal_line
 from medfuse.notes import model_text, note_from_text, read_note
@@ -163,8 +163,9 @@ class CaseEncoder:
                 tokens, warnings, contents = entry
                 return _Item(key, tokens=tokens, warnings=warnings, contents=contents)
         if scan.pixels is None:
-            scan = read_scan(scan.path, series=part.series, slices=part.slices)
-        fitted = fit_scan(scan, part.size, equalise=part.equalise)
+            fitted = read_fitted(scan.path, part.size, equalise=part.equalise, series=part.series, slices=part.slices)
+        else:
+            fitted = fit_scan(scan, part.size, equalise=part.equalise)
         assert fitted.pixels is not None
         assert fitted.receipt is not None
         pixels = torch.from_numpy(fitted.pixels).reshape(-1, *fitted.pixels.shape[-2:])
