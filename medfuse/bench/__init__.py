@@ -13,7 +13,7 @@ from medfuse.errors import MedfuseError
 
 __all__ = ["BENCHES", "Comparison", "Report", "Settings", "Side", "Timing", "alternate", "run"]
 
-BENCHES: Mapping[str, str] = {}
+BENCHES: Mapping[str, str] = {"imaging": "radiographs from the file to the network, beside MONAI and pydicom's plugins"}
 """By name, what is measured; the module has the same name."""
 
 

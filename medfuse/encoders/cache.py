@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-PREPARATION = 2  # raise it when reading, fitting or windows change what an encoder is given
+PREPARATION = 3  # raise it when reading, fitting or windows change what an encoder is given
 
 
 def default_cache() -> Path:
