@@ -326,7 +326,7 @@ def decide(reading: Reading, case: Case, prediction: Prediction | None, followin
         st.caption(t("say_who"))
     saved, back = st.columns(2)
     saved.button(
-        t("save"), type="primary", key="save", on_click=save, icon=":material/save:", shortcut="Ctrl+Enter",
+        t("save"), type="primary", key="save", on_click=save, icon=":material/save:", shortcut="S",
         args=(reading, case, version, t), width="stretch",
     )  # fmt: skip
     back.button(

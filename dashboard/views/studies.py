@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import streamlit as st
 
 from medfuse.errors import MedfuseError
-from medfuse.review.arbitration import reader_progress, results
+from medfuse.review.agreement import Agreement
+from medfuse.review.arbitration import CaseResult, reader_progress, results
 from medfuse.review.desk import Desk
+from medfuse.review.export import write_csv
+from medfuse.review.figures import figure_text
 from medfuse.review.study import AIS, Study, create_study, studies
+from medfuse.review.study_agreement import study_agreement
 from medfuse.review.texts import Texts
 from medfuse.review.wording import markdown_plain, told
 
@@ -78,7 +86,7 @@ def outcome(study: Study) -> None:
     columns[0].metric(t("agreed"), f"{agreed} / {len(found)}", border=True)
     columns[1].metric(t("waiting_arbiter"), sum(one.outcome == "disagreed" for one in found), border=True)
     columns[2].metric(t("arbitrated"), sum(one.outcome == "arbitrated" for one in found), border=True)
-    agreement(study)
+    agreement(study, found)
     rows = [
         {
             t("case"): one.case_id,
@@ -90,17 +98,42 @@ def outcome(study: Study) -> None:
     st.dataframe(rows, hide_index=True, width="stretch")
 
 
-def agreement(study: Study) -> None:
+def agreement(study: Study, found: Sequence[CaseResult]) -> None:
+    """Cohen's, Fleiss' and Gwet's figures with their intervals."""
     try:
-        from medfuse.review.study_agreement import study_agreement
-    except ImportError:
-        return
-    try:
-        found = study_agreement(desk.store, study)
+        asked = study_agreement(study, found, labels=desk.cohort.labels, task=desk.cohort.task)
     except MedfuseError as error:
         st.info(markdown_plain(str(error)))
         return
-    st.write(found)
+    rows = []
+    for one in asked:
+        named = {f"Cohen κ ({a}, {b})": figure for (a, b), figure in one.pairs.items()}
+        for name, figure in {"Gwet AC1": one.ac1, "Fleiss κ": one.fleiss, **named}.items():
+            rows.append(
+                {
+                    t("question"): one.question,
+                    t("measure"): name,
+                    t("value"): figure_text(vars_of(figure))[0],
+                    t("interval"): figure_text(vars_of(figure))[1],
+                }
+            )
+    st.dataframe(rows, hide_index=True, width="stretch", height="content")
+
+
+def vars_of(figure: Agreement) -> dict[str, float | None]:
+    return {"value": figure.value, "low": figure.low, "high": figure.high}
+
+
+def export() -> None:
+    """All decisions as a table that no spreadsheet takes for formulas."""
+    with TemporaryDirectory() as folder:
+        out = Path(folder) / "reviews.csv"
+        write_csv(desk.store, out)
+        content = out.read_bytes()
+    st.download_button(
+        t("export_csv"), content, file_name="reviews.csv", mime="text/csv", icon=":material/download:",
+        help=t("export_help"), on_click="ignore",
+    )  # fmt: skip
 
 
 st.title(t("studies"))
@@ -115,3 +148,6 @@ except MedfuseError as error:
     st.stop()
 with st.expander(t("study_new"), expanded=not existing):
     set_up()
+in_study = any(reader in (*one.readers, one.arbiter) for one in existing.values())
+if not in_study:  # a reader of a study would find the others' decisions in it
+    export()

@@ -35,7 +35,7 @@ COLUMNS = {
 
 def open_case(case_id: str) -> None:
     st.session_state["case"] = case_id
-    kept = {name: st.query_params[name] for name in ("reader", "lang", "study") if name in st.query_params}
+    kept = {"study": st.query_params["study"]} if "study" in st.query_params else {}  # the sidebar's fields keep theirs
     st.switch_page("views/case.py", query_params={**kept, "case": case_id})
 
 

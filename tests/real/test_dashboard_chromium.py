@@ -1,8 +1,9 @@
-"""The dashboard in a real browser: find a case, look at it, accept it, and see the decision stored."""
+"""The dashboard in a real browser: the way of a reader, a blinded study to its end, and what every page must keep."""
 
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -27,6 +28,9 @@ pytestmark = [
     pytest.mark.skipif(not CHROMIUM.exists(), reason="no /usr/bin/chromium (Debian package chromium)"),
 ]
 
+SHOTS = os.environ.get("MEDFUSE_SHOTS", "")  # a folder that receives the screenshots
+AXE = (os.environ.get("MEDFUSE_AXE", ""), "node_modules/axe-core/axe.min.js")  # npm install axe-core
+OF_STREAMLIT: frozenset[str] = frozenset()  # rules that Streamlit's own frame breaks
 LABELS = ("infection", "embolism", "nothing")
 SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(1)>"
 SERVE = (  # a shell that runs the tests in the background lets its children ignore interrupts
@@ -102,67 +106,208 @@ def port(folder: Path) -> Iterator[int]:
     assert "deprecat" not in log_text.lower()
 
 
-def test_a_case_is_found_read_and_accepted(folder: Path, port: int) -> None:
-    with pytest.raises(ConnectionRefusedError):  # another address of this machine: refused unless it listens on all
-        socket.create_connection(("127.0.0.2", port), timeout=5)
-    address = f"http://127.0.0.1:{port}"
-    dialogs: list[str] = []
-    outside: list[str] = []
-    with playwright.sync_playwright() as runner:
-        browser = runner.chromium.launch(
+class Visit:
+    """A page in Chromium that counts what must not happen: scripts of data, and requests to elsewhere."""
+
+    def __init__(self, runner: object, port: int, *, width: int = 1280, height: int = 800, dark: bool = False) -> None:
+        self.address = f"http://127.0.0.1:{port}"
+        self.dialogs: list[str] = []
+        self.outside: list[str] = []
+        self.browser = runner.chromium.launch(  # type: ignore[attr-defined]
             executable_path=str(CHROMIUM),
             args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"],
         )
-        page = browser.new_page(viewport={"width": 1440, "height": 900})
-        page.set_default_timeout(60_000)
-        page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
-        page.on("request", lambda request: outside.append(request.url) if not _is_ours(request.url, address) else None)
+        scheme = "dark" if dark else "light"
+        self.page = self.browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+        self.page.set_default_timeout(60_000)
+        self.page.on("dialog", lambda dialog: (self.dialogs.append(dialog.message), dialog.dismiss()))
+        self.page.on("request", lambda request: None if self._ours(request.url) else self.outside.append(request.url))
 
-        # The first address that the new server is asked for: a case that is none, which shows the most urgent one.
-        page.goto(f"{address}/case?case=../../etc/passwd")
-        page.get_by_role("heading", name="c-1", exact=True).wait_for()
-        page.goto(address)
-        page.get_by_role("heading", name="Worklist").wait_for()
-        rows = page.get_by_test_id("stDataFrame").last
-        rows.locator("canvas").first.wait_for()
-        page.wait_for_timeout(1500)
-        page.screenshot(path=str(folder / "worklist.png"))
+    def _ours(self, url: str) -> bool:
+        return url.startswith((f"{self.address}/", f"{self.address.replace('http', 'ws')}/", "data:", "blob:"))
 
-        box = rows.bounding_box()
-        assert box is not None
-        page.mouse.click(box["x"] + 60, box["y"] + 35 + 17)  # the first row: the most urgent case
-        page.get_by_role("heading", name="c-1", exact=True).wait_for()
-        assert page.url == f"{address}/case?case=c-1"
-        page.get_by_text(SCRIPT).wait_for()
-        page.locator(".stPlotlyChart image").first.wait_for()
+    def open(self, path: str = "/") -> None:
+        self.page.goto(self.address + path)
+        self.page.get_by_role("heading", level=1).wait_for()
 
-        reader = page.get_by_placeholder("Your name or initials")
-        reader.fill("AB")
-        reader.press("Enter")
-        page.get_by_text("You have reviewed 0 of 3 cases.").wait_for()
-        page.get_by_test_id("stButtonGroup").get_by_text("Accept", exact=True).click()
-        page.get_by_label("Comment", exact=True).fill("Agreed.")
+    def settled(self) -> None:
+        self.page.wait_for_timeout(400)
+        self.page.wait_for_function(
+            "!document.querySelector('[data-stale=true],[data-testid=stStatusWidget],[data-testid=stSkeleton]')"
+        )
+        self.page.wait_for_timeout(600)
+
+    @property
+    def viewer(self) -> object:
+        return self.page.frame_locator("iframe[title*=medfuse_viewer]").first
+
+    def seen(self) -> dict[str, str]:
+        """What the viewer says of itself."""
+        return dict(self.viewer.locator("#viewer[data-lower]").evaluate("one => ({...one.dataset})"))  # type: ignore[attr-defined]
+
+    def decide(self, action: str, label: str | None = None) -> None:
+        page = self.page
+        page.get_by_test_id("stPills").get_by_text(action, exact=True).or_(
+            page.get_by_test_id("stButtonGroup").get_by_text(action, exact=True)
+        ).first.click()
+        if label:
+            page.get_by_label("The right label").click()
+            page.get_by_role("option", name=label, exact=True).click()
+            self.settled()
         page.get_by_role("button", name="Save").click()
-        page.get_by_text("Stored: AB accepted embolism").wait_for()
-        playwright.expect(page.get_by_label("Comment", exact=True)).to_have_value("")
-        page.wait_for_timeout(1000)
-        page.screenshot(path=str(folder / "case.png"))
-        page.get_by_role("button", name="Save").click()  # again, by mistake
-        page.get_by_text("Nothing was stored").wait_for()
+        page.get_by_text("Stored:").wait_for()
 
-        page.get_by_role("link", name="Evaluation").click()
-        page.get_by_text("No evaluation was given.").wait_for()
-        page.get_by_role("link", name="Worklist").click()
-        page.get_by_text("You have reviewed 1 of 3 cases.").wait_for()
-        browser.close()
+    def shot(self, path: Path) -> None:
+        self.settled()
+        self.page.screenshot(path=str(path))
+        if SHOTS:
+            self.page.screenshot(path=str(Path(SHOTS) / path.name))
 
-    (review,) = ReviewStore(folder / "reviews.sqlite", cohort="three phantoms").history("c-1")
-    assert (review.reader, review.action, review.predicted, review.comment) == ("AB", "accept", "embolism", "Agreed.")
-    assert dialogs == []
-    assert outside == []
-    assert (folder / "worklist.png").stat().st_size > 20_000
-    assert (folder / "case.png").stat().st_size > 50_000
+    def close(self) -> None:
+        self.browser.close()
+        assert self.dialogs == []
+        assert self.outside == []
 
 
-def _is_ours(url: str, address: str) -> bool:
-    return url.startswith((f"{address}/", f"{address.replace('http', 'ws')}/", "data:", "blob:"))
+@pytest.fixture(scope="module")
+def runner() -> Iterator[object]:
+    with playwright.sync_playwright() as found:
+        yield found
+
+
+def test_the_way_of_a_reader(folder: Path, port: int, runner: object) -> None:
+    with pytest.raises(ConnectionRefusedError):  # another address of this machine: refused unless it listens on all
+        socket.create_connection(("127.0.0.2", port), timeout=5)
+    visit = Visit(runner, port)
+    page = visit.page
+    # The first address that the new server is asked for: a case that is none, which shows the most urgent one.
+    visit.open("/case?case=../../etc/passwd")
+    page.get_by_role("heading", name="c-1", exact=True).wait_for()
+    assert "root:" not in page.content()
+
+    visit.open("/?reader=AB")
+    page.get_by_text("You have reviewed 0 of 3 cases.").wait_for()
+    page.get_by_placeholder("Search by case id").fill("c-")
+    page.get_by_placeholder("Search by case id").press("Enter")
+    visit.settled()
+    assert "text=c-" in page.url
+    rows = page.get_by_test_id("stDataFrame").last
+    rows.locator("canvas").first.wait_for()
+    visit.shot(folder / "worklist.png")
+    box = rows.bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + 60, box["y"] + 35 + 17)  # the first row: the most urgent case
+    page.get_by_role("heading", name="c-1", exact=True).wait_for()
+    assert "case=c-1" in page.url
+    notes = page.frame_locator("iframe[title*=medfuse_viewer]").last
+    notes.get_by_text(SCRIPT).wait_for()
+
+    # Window, preset, invert, zoom, measure and region in the viewer.
+    before = visit.seen()
+    assert (float(before["lower"]), float(before["upper"])) == (0, 1)
+    image = visit.viewer.locator("#scan-pane canvas")  # type: ignore[attr-defined]
+    image.scroll_into_view_if_needed()
+    place = image.bounding_box()
+    assert place is not None
+    middle = (place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)
+
+    def drag(right: int, down: int) -> None:
+        page.mouse.move(*middle)
+        page.mouse.down()
+        page.mouse.move(middle[0] + right / 2, middle[1] + down / 2)
+        page.mouse.move(middle[0] + right, middle[1] + down)
+        page.mouse.up()
+
+    drag(-80, 30)
+    narrowed = visit.seen()
+    assert float(narrowed["upper"]) - float(narrowed["lower"]) < 0.9
+    page.keyboard.press("i")
+    assert visit.seen()["inverted"] == "true"
+    page.keyboard.press("+")
+    assert float(visit.seen()["zoom"]) == pytest.approx(1.2)
+    page.keyboard.press("f")
+    assert (visit.seen()["inverted"], visit.seen()["zoom"]) == ("false", "1.000")
+    page.keyboard.press("m")
+    drag(60, 0)
+    assert visit.seen()["length"].endswith("pixels")
+    page.keyboard.press("g")
+    drag(50, 40)
+    page.get_by_text("A region is marked").wait_for()
+    visit.shot(folder / "case.png")
+
+    visit.decide("Override", "infection")
+    page.get_by_text("Stored: AB overrode with infection when the model said embolism").wait_for()
+    page.reload()  # place and reader stay
+    page.get_by_role("heading", name="c-1", exact=True).wait_for()
+    page.get_by_text("AB overrode with infection").wait_for()
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_text("Your last decision was taken back").wait_for()
+    visit.decide("Accept")
+    visit.settled()
+    page.get_by_role("button", name="Next open case").click()
+    page.get_by_role("heading", name="c-2", exact=True).wait_for()
+    page.get_by_role("link", name="Performance").click()
+    page.get_by_text("No evaluation was given.").wait_for()
+    visit.close()
+    history = ReviewStore(folder / "reviews.sqlite", cohort="three phantoms").history("c-1")
+    assert [review.action for review in history] == ["override", "undo", "accept"]
+    (region,) = history[0].regions
+    assert (region.size, region.scan) == ((440, 480), "scan-1.png")
+    (left, top), (right, bottom) = region.points
+    assert 200 < left < right < 300
+    assert 220 < top < bottom < 320
+
+
+def test_two_blinded_readers_and_an_arbiter(folder: Path, port: int, runner: object) -> None:
+    visit = Visit(runner, port)
+    page = visit.page
+    visit.open("/studies?reader=AB")
+    page.get_by_label("Name of the study").fill("S <b>")
+    page.get_by_label("Readers, one a line").fill("AB\nCD")
+    page.get_by_label("Arbiter").fill("EF")
+    page.get_by_role("button", name="Set up the study").click()
+    page.get_by_role("heading", name="S <b>").wait_for()
+    for reader, answers in (("AB", "infection"), ("CD", "nothing")):
+        for number in range(3):
+            visit.open(f"/case?reader={reader}&study=S%20%3Cb%3E&case=c-{number}")
+            page.get_by_text("The model’s answer is hidden in this study").wait_for()
+            visit.settled()
+            assert "embolism has" not in page.content()
+            assert page.get_by_test_id("stPlotlyChart").count() == 0
+            assert "overrode" not in page.inner_text("section.stMain, [data-testid=stMain]")
+            if reader == "CD" and number == 0:
+                visit.shot(folder / "blinded.png")
+            visit.decide("Override", answers if number == 0 else "embolism")
+    visit.open("/case?reader=EF&study=S%20%3Cb%3E")
+    page.get_by_text("Reader 2 overrode").wait_for()
+    visit.decide("Override", "nothing")
+    visit.open("/studies?reader=EF")
+    page.get_by_text("Arbitrated").first.wait_for()
+    visit.shot(folder / "studies.png")
+    visit.close()
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_pages_keep_to_wcag_and_fit_small_and_large_screens(
+    folder: Path, port: int, runner: object, dark: bool
+) -> None:
+    axe = next((path for path in map(Path, AXE) if path.is_file()), None)
+    for width, height in ((1280, 800), (3840, 2160)):
+        visit = Visit(runner, port, width=width, height=height, dark=dark)
+        for path in ("/", "/case", "/studies"):
+            visit.open(path)
+            visit.settled()
+            wider = visit.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            assert wider <= 0, path
+            if axe is None:
+                continue
+            for frame in visit.page.frames:
+                frame.evaluate(axe.read_text(encoding="utf-8"))
+                found = frame.evaluate(
+                    "axe.run(document, {iframes: false, runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa']})"
+                )
+                ours = [one["id"] for one in found["violations"] if one["id"] not in OF_STREAMLIT]
+                told = [[one["id"], [node["target"] for node in one["nodes"]][:3]] for one in found["violations"]]
+                assert not ours, (path, told)
+        visit.shot(folder / f"screen-{width}-{'dark' if dark else 'light'}.png")
+        visit.close()
