@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Literal
 
 from medfuse.case import Prediction
-from medfuse.review.arbitration import Arbitration
+from medfuse.review.arbitration import Arbitration, results
 from medfuse.review.chain import prediction_digest
 from medfuse.review.decision import Review, ReviewError
 from medfuse.review.desk import Desk
@@ -46,7 +46,7 @@ class Reading:
         if self._seat:
             return self._seat.cases
         if self._arbitration:
-            return self._arbitration.queue()
+            return (*self._arbitration.queue(), *sorted(self._decided()))  # what was decided can be corrected
         hidden = withheld(self.desk, self.reader)
         return tuple(case_id for case_id in order if case_id not in hidden)
 
@@ -81,8 +81,15 @@ class Reading:
         return max((review.id or 0 for review in self.history(case_id)), default=0)
 
     def state(self, case_id: str) -> str:
-        """Of a seat's case: `open`, `read` or `done`; else ""."""
+        """Of a case in a study: `open`, `read` (once, and to be read again) or `done`; else ""."""
+        if self._arbitration:
+            return "done" if case_id in self._decided() else "open"
         return self._seat.state(case_id) if self._seat else ""
+
+    def _decided(self) -> set[str]:
+        assert self._arbitration is not None
+        found = results(self.desk.store, self._arbitration.study)
+        return {result.case_id for result in found if result.outcome == "arbitrated"}
 
     def viewed(self, case_id: str) -> None:
         """Write down that the case was opened."""

@@ -94,7 +94,9 @@ def test_the_arbiter_gets_what_the_readers_disagree_on(desk: Desk) -> None:
     assert sorted(one.labels for one in arbiter.reads("1")) == [("a",), ("b",)]
     assert {one.reader for one in arbiter.reads("1")} == {"Reader 1", "Reader 2"}
     arbiter.add(override("1", "b"))
-    assert arbiter.cases(ORDER) == ()
+    assert (arbiter.cases(ORDER), arbiter.state("1")) == (("1",), "done")
+    arbiter.undo("1")
+    assert arbiter.state("1") == "open"
 
 
 def test_who_is_none_of_a_study_is_refused(desk: Desk) -> None:
