@@ -37,10 +37,9 @@ except MedfuseError as error:
 st.session_state["desk"] = desk
 with st.sidebar:
     head = st.container()
-    language = st.segmented_control(
-        "Language · Sprache", list(LANGUAGES), default="en", required=True, format_func=LANGUAGES.get, key="lang",
-        bind="query-params",
-    )  # fmt: skip
+    language = st.selectbox(
+        "Language · Sprache", list(LANGUAGES), format_func=LANGUAGES.get, key="lang", bind="query-params"
+    )
 t = st.session_state["texts"] = Texts(language if language in LANGUAGES else "en")
 
 # Not in a folder "pages": Streamlit would run such files without this one if the first address asked for were theirs.

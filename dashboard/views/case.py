@@ -123,11 +123,12 @@ def scans_of(case: Case, desk: Desk, explanation, t: Texts, *, key: str = "") ->
         return []
     place = 0
     if len(case.scans) > 1:
-        places = list(range(len(case.scans)))
-        place = st.segmented_control(
-            t("scan"), places, default=0, required=True, key=f"scan-of-{key}{case.case_id}",
-            format_func=lambda one: f"{one + 1}  {markdown_plain(case.scans[one].path.name)}",
-        )  # fmt: skip
+        place = st.selectbox(
+            t("scan"),
+            list(range(len(case.scans))),
+            key=f"scan-of-{key}{case.case_id}",
+            format_func=lambda one: f"{one + 1} · {case.scans[one].path.name}",
+        )
     path = case.scans[place].path
     try:
         with st.spinner(t("reading_scan")):

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import streamlit as st
 
+from medfuse.errors import MedfuseError
 from medfuse.review.charts import CHART_CONFIG, confusion_maps, reliability_plot
+from medfuse.review.consequences import consequences, held_out
 from medfuse.review.desk import Desk
 from medfuse.review.figures import HEADLINE, best_reachable, figure_text, label_table
+from medfuse.review.texts import Texts
 from medfuse.review.wording import markdown_plain
 
 desk: Desk = st.session_state["desk"]
+t: Texts = st.session_state["texts"]
 left, right = st.columns([5, 1], vertical_alignment="bottom")
-left.title("Evaluation")
+left.title(t("performance"))
 if desk.metrics is None:
     st.info(
         "No evaluation was given. Make one with `medfuse evaluate BUNDLE COHORT --out DIR`, then start the dashboard "
@@ -33,6 +37,33 @@ for column, (name, (title, meaning)) in zip(st.columns(len(HEADLINE)), HEADLINE.
 st.caption("Below each figure: its 95 % interval over patients. Averages over the labels.")
 for line in best_reachable(summary):
     st.markdown(markdown_plain(line))
+
+
+@st.fragment
+def thresholds() -> None:
+    """A threshold on a slider, and what it means for a thousand patients."""
+    st.subheader(t("thresholds"))
+    pick, slide = st.columns([1, 2])
+    label = pick.selectbox(t("label"), desk.cohort.labels, key="threshold-label")
+    value = slide.slider(t("threshold"), 0.0, 1.0, 0.5, 0.01, key="threshold", help=t("threshold_help"))
+    try:
+        probability, truth = held_out(desk.evaluation, desk.cohort, label)
+    except MedfuseError as error:
+        st.info(markdown_plain(str(error)))
+        return
+    found = consequences(probability, truth, threshold=value)
+    counted = {"found": found.found, "missed": found.missed, "false_alarms": found.false_alarms}
+    for column, (name, number) in zip(st.columns(5), counted.items(), strict=False):
+        column.metric(t(f"threshold_{name}"), f"{number:.0f}", border=True)
+    for column, (name, share) in zip(
+        st.columns(5), {"sensitivity": found.sensitivity, "specificity": found.specificity}.items(), strict=False
+    ):
+        column.metric(t(name), "–" if share != share else f"{100 * share:.0f} %", border=True)
+    st.caption(t("threshold_counted", n=found.n))
+
+
+if desk.evaluation is not None and (desk.evaluation / "predictions.parquet").is_file():
+    thresholds()
 
 reliability = reliability_plot(desk.metrics.get("reliability", {}))
 if reliability is not None:

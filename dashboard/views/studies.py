@@ -121,7 +121,8 @@ def agreement(study: Study, found: Sequence[CaseResult]) -> None:
 
 
 def vars_of(figure: Agreement) -> dict[str, float | None]:
-    return {"value": figure.value, "low": figure.low, "high": figure.high}
+    known = figure.value == figure.value  # NaN where all say one thing
+    return {"value": figure.value if known else None, "low": figure.low, "high": figure.high}
 
 
 def export() -> None:

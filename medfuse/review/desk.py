@@ -81,6 +81,7 @@ class Desk:
         store: The decisions.
         metrics: The evaluation's `metrics.json`; None if there is no evaluation.
         report: The evaluation's `report.html`; None if there is none.
+        evaluation: The evaluation's folder; None if there is none.
         bundle: The bundle's folder; None in a desk that only reviews.
         image: How scans were fitted for the network.
     """
@@ -93,6 +94,7 @@ class Desk:
     store: ReviewStore
     metrics: Mapping[str, Any] | None = None
     report: Path | None = None
+    evaluation: Path | None = None
     bundle: Path | None = None
     image: ImageConfig = field(default_factory=ImageConfig)
 
@@ -120,6 +122,7 @@ class Desk:
             store=ReviewStore(places.store, cohort=cohort.name, labels=cohort.labels, task=cohort.task),
             metrics=_metrics(places.evaluation) if places.evaluation else None,
             report=report if report and report.is_file() else None,
+            evaluation=places.evaluation,
             bundle=places.bundle,
             image=places.image,
         )

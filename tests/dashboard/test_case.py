@@ -215,6 +215,6 @@ def test_a_blinded_reader_sees_neither_the_model_nor_others(start: Callable[...,
 
 def test_german(start: Callable[..., AppTest]) -> None:
     app = start("case", case="no-scan")
-    app.segmented_control(key="lang").set_value("de").run()
+    app.selectbox(key="lang").set_value("de").run()
     told = words(app)
     assert "Das Modell ist sich nicht sicher: Es kann embolism, infection nicht ausschließen." in told
