@@ -223,6 +223,7 @@ def what_if(variants, explanation, t: Texts) -> None:
     st.markdown(f"#### {t('what_if')}")
     parts = {part.key: part for part in variants.parts}
     st.caption(t("what_if_help"))
+    answer = st.container()
     out = [
         key
         for key, part in parts.items()
@@ -234,7 +235,7 @@ def what_if(variants, explanation, t: Texts) -> None:
     ]
     found = variants.without(set(out))
     before, after = explanation.probability, found[explanation.label]
-    st.metric(
+    answer.metric(
         markdown_plain(explanation.label), t.percent(after), border=True, delta_color="off",
         delta=f"{100 * (after - before):+.1f} {t('points')}" if out else t("as_is"),
     )  # fmt: skip

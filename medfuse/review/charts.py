@@ -8,57 +8,15 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from medfuse.case import Prediction
-from medfuse.review.window import png_uri
 from medfuse.review.wording import percent
 
 if TYPE_CHECKING:
-    import numpy as np
     from plotly.graph_objects import Figure
 
 FONT = '"Source Sans", "Source Sans Pro", sans-serif'  # the dashboard's own
 INK, TEAL, RUST, GREY, PALE = "#1c2a33", "#0b6b7e", "#b4532a", "#9aa5b1", "#b9c6cd"
 _NAME = {"image": "Scan", "text": "Note", "tabular": "Values"}
 CHART_CONFIG = {"displayModeBar": False, "scrollZoom": False}
-SCAN_CONFIG = {
-    "scrollZoom": True,
-    "displaylogo": False,
-    "doubleClick": "reset",
-    "modeBarButtons": [["zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]],
-}
-
-
-def scan_figure(greys: np.ndarray, *, height: int, revision: str, spacing: tuple[float, float] | None = None) -> Figure:
-    """A scan on black that the wheel zooms and dragging moves.
-
-    Args:
-        greys: uint8 [H, W].
-        height: Height of the figure, pixels.
-        revision: As long as it stays the same, a redrawn figure keeps the reader's zoom.
-        spacing: Millimetres between rows and between columns, so that a circle stays round; None for square pixels.
-    """
-    from plotly.graph_objects import Figure, Image
-
-    figure = Figure(Image(source=png_uri(greys), hoverinfo="skip"))
-    # Half a pixel of margin, because pixel 0 spans −0.5…0.5.
-    figure.update_xaxes(visible=False, range=[-0.5, greys.shape[1] - 0.5], constrain="domain")
-    down, across = spacing or (1.0, 1.0)
-    figure.update_yaxes(
-        visible=False,
-        range=[greys.shape[0] - 0.5, -0.5],
-        scaleanchor="x",
-        scaleratio=down / across,
-        constrain="domain",
-    )
-    figure.update_layout(
-        height=height,
-        margin={"l": 0, "r": 0, "t": 0, "b": 0},
-        paper_bgcolor="#000000",
-        plot_bgcolor="#000000",
-        dragmode="pan",
-        uirevision=revision,
-        modebar={"bgcolor": "rgba(0,0,0,0)", "color": GREY, "activecolor": "#ffffff"},
-    )
-    return figure
 
 
 def probability_bars(prediction: Prediction) -> Figure:
@@ -194,6 +152,7 @@ def _plain(trace: Any, *, height: int) -> Figure:
 
     figure = _styled(Figure(trace), height=height)
     figure.update_layout(margin={"l": 0, "r": 8, "t": 4, "b": 4}, bargap=0.35)
+    figure.layout.font.color = figure.layout.template = None  # as the page has them, light or dark
     figure.update_yaxes(automargin=True, showgrid=False, fixedrange=True)
     figure.update_xaxes(fixedrange=True)
     return figure
