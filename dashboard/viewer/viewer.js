@@ -63,7 +63,7 @@ onRender((args) => {
   scan = { ...rest, values };
   maps = rest.overlays.map((one, index) => ({ ...one, greys: args[`overlay_${index}`] }));
   state.overlay = Math.min(state.overlay, maps.length - 1);
-  root.style.setProperty("--panel", `${scan.height}px`);
+  root.style.setProperty("--panel", `${roomFor(scan.height)}px`);
   first.querySelector("figcaption").textContent = scan.texts.original;
   second.querySelector("figcaption").textContent = scan.texts.seen;
   pane.canvas.setAttribute("aria-label", scan.texts.label);
@@ -79,6 +79,11 @@ onRender((args) => {
   if (!rest.region && !fresh && !drag) region = null;
   layout();
 });
+
+// On a large reading screen the scan takes the room that there is.
+function roomFor(height) {
+  try { return Math.max(height, Math.round(window.parent.innerHeight * 0.62)); } catch { return height; }
+}
 
 function words(bytes) { return new Uint16Array(bytes.slice().buffer, 0, bytes.length >> 1); }
 

@@ -19,16 +19,16 @@ t: Texts = st.session_state["texts"]
 BAR = {"min_value": 0, "width": "small"}
 COLUMNS = {
     "case_id": st.column_config.TextColumn(t("case")),
+    "state": st.column_config.TextColumn(t("state"), width="small"),
     "urgency": st.column_config.ProgressColumn(t("urgency"), format="%.2f", max_value=1, **BAR),
     "uncertainty": st.column_config.ProgressColumn(t("unsure"), format="%.2f", max_value=1, **BAR),
     "label": st.column_config.TextColumn(t("most_probable")),
     "percent": st.column_config.ProgressColumn(t("percent"), format="%.0f %%", max_value=100, **BAR),
     "prediction_set": st.column_config.TextColumn(t("excluded")),
-    "disagreement": st.column_config.NumberColumn(t("disagreement"), format="%.2f", width="small"),
+    "disagreement": st.column_config.NumberColumn(t("disagreement"), format="%.2f"),
     "modalities": st.column_config.TextColumn(t("inputs")),
     "site": st.column_config.TextColumn(t("site"), width="small"),
     "warnings": st.column_config.NumberColumn(t("warnings"), width="small"),
-    "state": st.column_config.TextColumn(t("state"), width="small"),
     "reader": st.column_config.TextColumn(t("reader"), width="small"),
 }
 

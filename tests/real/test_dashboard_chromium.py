@@ -20,6 +20,8 @@ from PIL import Image
 from medfuse.case import Case, Note, Scan
 from medfuse.cohort import Cohort
 from medfuse.review import ReviewStore
+from medfuse.review.levels import scan_levels
+from tests.review.test_levels import CASES, made
 
 CHROMIUM = Path("/usr/bin/chromium")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra 'test')")
@@ -311,3 +313,35 @@ def test_pages_keep_to_wcag_and_fit_small_and_large_screens(
                 assert not ours, (path, told)
         visit.shot(folder / f"screen-{width}-{'dark' if dark else 'light'}.png")
         visit.close()
+
+
+PAINT = """async ({values, rows, columns, slope, intercept, window, inverted}) => {
+  const {Pane} = await import("./pane.js");
+  const pane = new Pane(document.createElement("canvas"));
+  pane.open({values: Uint16Array.from(values), rows, columns, slices: 1, slope, intercept, pixel: [1, 1]});
+  Object.assign(pane, {window, inverted});
+  pane.paint();
+  const drawn = pane.painted.getContext("2d").getImageData(0, 0, columns, rows).data;
+  return Array.from(drawn).filter((_, place) => place % 4 === 0);
+}"""
+
+
+def test_the_browser_paints_what_reading_gives(folder: Path, port: int, runner: object, tmp_path: Path) -> None:
+    visit = Visit(runner, port)
+    visit.open("/case")
+    visit.viewer.locator("#viewer[data-lower]").wait_for()  # type: ignore[attr-defined]
+    frame = next(one for one in visit.page.frames if "medfuse_viewer" in one.url)
+    for name, (stored, elements) in CASES.items():
+        scan, levels = scan_levels(made(tmp_path / "scan.dcm", stored, **dict(elements)))
+        first = levels.windows[0]
+        painted = frame.evaluate(
+            PAINT,
+            {
+                "values": levels.codes.ravel().tolist(), "rows": 40, "columns": 30, "slope": levels.slope,
+                "intercept": levels.intercept, "inverted": levels.inverted,
+                "window": {"lower": first.lower, "upper": first.upper, "sigmoid": first.sigmoid},
+            },
+        )  # fmt: skip
+        assert scan.pixels is not None
+        assert np.abs(np.array(painted).reshape(40, 30) - 255 * scan.pixels).max() <= 1, name
+    visit.close()

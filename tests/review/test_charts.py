@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import numpy as np
-import pytest
-
 from medfuse.case import Prediction
 from medfuse.review import charts
 
@@ -28,15 +25,6 @@ def test_contributions_carry_their_sign() -> None:
     assert list(bars.y) == ["Note", "Scan"]
     assert list(bars.text) == ["−10", "+30"]
     assert list(bars.marker.color) == [charts.RUST, charts.TEAL]
-
-
-def test_scan_figure_keeps_millimetres_and_the_readers_zoom() -> None:
-    greys = np.zeros((20, 10), dtype=np.uint8)
-    figure = charts.scan_figure(greys, height=300, revision="a", spacing=(2.0, 1.0))
-    assert figure.layout.yaxis.scaleratio == pytest.approx(2.0)
-    assert tuple(figure.layout.yaxis.range) == (19.5, -0.5)  # row 0 on top
-    assert figure.layout.uirevision == "a"
-    assert charts.scan_figure(greys, height=300, revision="a").layout.yaxis.scaleratio == 1.0
 
 
 def test_evaluation_figures() -> None:
