@@ -29,6 +29,8 @@ def test_configs_dashboard_and_sample_data_travel(unpacked: Path) -> None:
     shipped = unpacked / "medfuse" / "shipped"
     assert (shipped / "configs" / "demo.yaml").exists()
     assert (shipped / "dashboard" / "app.py").exists()
+    assert (shipped / "dashboard" / "viewer" / "viewer.js").exists()
+    assert (shipped / "dashboard" / "texts" / "de.yaml").exists()
     assert (shipped / "sample_data" / "cohort.yaml").exists()
     assert list((unpacked / "medfuse" / "evaluation").glob("*.j2"))
 
