@@ -17,6 +17,7 @@ from medfuse.cli.demo import demo
 from medfuse.cli.evaluate import evaluate
 from medfuse.cli.import_cohort import import_
 from medfuse.cli.monitor import monitor
+from medfuse.cli.review import app as review
 from medfuse.cli.sample_data import sample_data
 from medfuse.cli.split import split
 from medfuse.cli.train import train
@@ -43,6 +44,7 @@ app.command()(classify)
 app.command()(calibrate)
 app.command()(monitor)
 app.command()(dashboard)
+app.add_typer(review, name="review")
 
 
 def main() -> None:
