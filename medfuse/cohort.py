@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -81,11 +82,10 @@ class Cohort:
         """
         folder = Path(folder)
         header = _read_header(folder)
-        rows, source = _read_table(folder)
+        rows, columns, source = _read_table(folder)
         label_columns = (DIAGNOSIS,) if header["task"] == "multiclass" else header["labels"]
         expected = ("case_id", *label_columns, *header["tabular"], *header["groups"])
-        columns = rows[0].keys() if rows else expected
-        absent = [column for column in expected if column not in columns]
+        absent = [column for column in expected if column not in (columns or expected)]
         if absent:
             message = f"{folder / source}: no column {', '.join(map(repr, absent))}; cohort.yaml says there is"
             raise CohortError(message)
@@ -196,9 +196,10 @@ def record_splits(cohort: Cohort) -> None:
         table.to_parquet(partial)
         os.replace(partial, path)
     else:
-        rows, name = _read_table(cohort.folder)
-        written = [row | {"split": splits.get(row["case_id"].strip(), "")} for row in rows]
-        _write_csv(cohort.folder / name, list(written[0]) if written else ID_COLUMNS, written)
+        rows, columns, name = _read_table(cohort.folder)
+        columns = list(dict.fromkeys([*columns, "split"])) if columns else list(ID_COLUMNS)
+        written = (row | {"split": splits.get(row["case_id"].strip(), "")} for row in rows)
+        _write_csv(cohort.folder / name, columns, written)
     header = yaml.safe_load((cohort.folder / "cohort.yaml").read_text(encoding="utf-8")) | {
         "splits": dict(cohort.splits)
     }
@@ -258,21 +259,29 @@ def _read_header(folder: Path) -> dict[str, Any]:
     }
 
 
-def _read_table(folder: Path) -> tuple[list[dict[str, str]], str]:
-    """The rows as text cells, and the name of the file they came from."""
+def _read_table(folder: Path) -> tuple[Iterable[dict[str, str]], list[str], str]:
+    """The rows as text cells, read while they are asked for; the columns; and the name of the file they come from."""
     if (folder / "cases.parquet").exists():
         import pandas
 
         table = pandas.read_parquet(folder / "cases.parquet")
         cells = table.astype(object).where(table.notna(), "").astype(str)
-        return [{str(k): str(v) for k, v in row.items()} for row in cells.to_dict("records")], "cases.parquet"
+        rows = [{str(k): str(v) for k, v in row.items()} for row in cells.to_dict("records")]
+        return rows, list(rows[0]) if rows else [], "cases.parquet"
     path = folder / "cases.csv"
     if not path.exists():
         message = f"{folder}: no cases.csv or cases.parquet"
         raise CohortError(message)
+    rows_of_file = _rows(path)
+    first = next(rows_of_file, None)
+    return ([] if first is None else chain([first], rows_of_file)), list(first or ()), "cases.csv"
+
+
+def _rows(path: Path) -> Iterator[dict[str, str]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
-            return [{k: v or "" for k, v in row.items() if k} for row in csv.DictReader(stream)], "cases.csv"
+            for row in csv.DictReader(stream):
+                yield {column: cell or "" for column, cell in row.items() if column}
     except (UnicodeDecodeError, csv.Error) as error:
         message = f"{path}: not a UTF-8 CSV table: {error}"
         raise CohortError(message) from error

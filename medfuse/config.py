@@ -79,6 +79,15 @@ class TextConfig(_Strict):
     classification."""
     vocabulary: Annotated[int, Field(ge=16)] = 4000
     """Largest vocabulary of the RNN or the word vectors, learned from the training split."""
+    assertions: bool = False
+    """Whether what ConText finds negated, possible or historical is a word of its own; for `lsa` and `rnn` alone."""
+
+    @model_validator(mode="after")
+    def _assertions_are_words(self) -> TextConfig:
+        if self.assertions and self.encoder not in ("lsa", "rnn"):
+            message = f"assertions are words of their own, which '{self.encoder}' never saw; take encoder lsa or rnn"
+            raise ValueError(message)
+        return self
 
     @model_validator(mode="after")
     def _overlap_fits(self) -> TextConfig:
@@ -129,8 +138,9 @@ class TrainingConfig(_Strict):
     """Weight of the loss that each modality alone has to keep low, so that none starves."""
     class_weights: bool = True
     """Whether rare classes weigh more, by the square root of their inverse frequency."""
-    members: Annotated[int, Field(ge=1, le=20)] = 1
-    """Heads trained from different seeds and averaged; only with frozen encoders is more than one cheap."""
+    folds: Annotated[int, Field(ge=1, le=20)] = 1
+    """Above 1, as many heads on frozen encoders, each trained on all patients but those of its fold and averaged; what
+    each says of its own fold takes the place of the validation and calibration splits, and all epochs are run."""
 
 
 class CalibrationConfig(_Strict):
@@ -191,13 +201,17 @@ class Config(_Strict):
     """How logits become probabilities."""
 
     @model_validator(mode="after")
-    def _experts_are_frozen(self) -> Config:
+    def _several_fits_are_of_frozen_encoders(self) -> Config:
         text = self.text is not None and (self.text.tune != "frozen" or self.text.encoder == "rnn")
-        if self.fusion.name == "experts" and (text or (self.image is not None and self.image.tune != "frozen")):
+        learns = text or (self.image is not None and self.image.tune != "frozen")
+        if self.fusion.name == "experts" and learns:
             message = "fusion 'experts' is fitted on frozen encoders; set tune to frozen, or choose another fusion"
             raise ValueError(message)
-        if self.fusion.name == "experts" and self.training.members != 1:
-            message = "fusion 'experts' has one head; set training.members to 1"
+        if self.training.folds > 1 and learns:
+            message = "training.folds above 1 is for frozen encoders; set tune to frozen, or training.folds to 1"
+            raise ValueError(message)
+        if self.fusion.name == "experts" and self.training.folds != 1:
+            message = "fusion 'experts' has folds of its own; set training.folds to 1"
             raise ValueError(message)
         return self
 

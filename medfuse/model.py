@@ -159,7 +159,7 @@ class DiagnosisModel(nn.Module):
         task: `multiclass` or `multilabel`.
 
     Attributes:
-        heads: One or several heads of the same shape, whose logits are averaged.
+        heads: One, or one a fold, of the same shape; their logits are averaged.
         offset: What class weights in the loss add to the logits [C]; it is taken off again, so that rare labels are
             learned without being promised too often (prior correction, Menon et al. 2021, arXiv:2007.07314).
     """
@@ -192,8 +192,7 @@ class DiagnosisModel(nn.Module):
                 self.reductions[name] = Reduction(native, config.fusion.components)
                 widths[name] = config.fusion.components
         heads = [
-            Head(config, widths=widths, columns=columns, labels=labels, task=task)
-            for _ in range(config.training.members)
+            Head(config, widths=widths, columns=columns, labels=labels, task=task) for _ in range(config.training.folds)
         ]
         self.heads = nn.ModuleList(heads)
         self.register_buffer("offset", torch.zeros(labels))

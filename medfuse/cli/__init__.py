@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from medfuse.cli.audit import audit
+from medfuse.cli.bench import bench
 from medfuse.cli.calibrate import calibrate
 from medfuse.cli.classify import classify
 from medfuse.cli.compare import compare
@@ -15,6 +16,7 @@ from medfuse.cli.dashboard import dashboard
 from medfuse.cli.deidentify import deidentify
 from medfuse.cli.demo import demo
 from medfuse.cli.evaluate import evaluate
+from medfuse.cli.explain import explain
 from medfuse.cli.import_cohort import import_
 from medfuse.cli.monitor import monitor
 from medfuse.cli.review import app as review
@@ -41,9 +43,11 @@ app.command()(train)
 app.command()(evaluate)
 app.command()(compare)
 app.command()(classify)
+app.command()(explain)
 app.command()(calibrate)
 app.command()(monitor)
 app.command()(dashboard)
+app.command()(bench)
 app.add_typer(review, name="review")
 
 

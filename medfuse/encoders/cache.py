@@ -42,7 +42,7 @@ def digest_of(module: nn.Module) -> str:
 
 
 class TokenCache:
-    """Arrays with the warnings that came with them, one file an entry.
+    """Arrays with the warnings and the digests of content that came with them, one file an entry.
 
     Args:
         folder: Where entries lie; it is made when the first is written.
@@ -51,23 +51,25 @@ class TokenCache:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def get(self, key: str) -> tuple[torch.Tensor, tuple[str, ...]] | None:
-        """The entry, or None; an entry that cannot be read counts as absent."""
+    def get(self, key: str) -> tuple[torch.Tensor, tuple[str, ...], tuple[str, ...]] | None:
+        """Tokens, warnings and contents of the entry, or None; one that cannot be read or lacks any is absent."""
         from safetensors import SafetensorError, safe_open
 
         try:
             with safe_open(self._path(key), framework="pt") as stored:
-                warnings = json.loads((stored.metadata() or {}).get("warnings", "[]"))
-                return stored.get_tensor("tokens"), tuple(warnings)
-        except (OSError, SafetensorError, ValueError):
+                told = stored.metadata() or {}
+                warnings, contents = (tuple(json.loads(told[name])) for name in ("warnings", "contents"))
+                return stored.get_tensor("tokens"), warnings, contents
+        except (KeyError, OSError, SafetensorError, ValueError):
             return None
 
-    def put(self, key: str, tokens: torch.Tensor, warnings: Sequence[str]) -> None:
+    def put(self, key: str, tokens: torch.Tensor, warnings: Sequence[str], contents: Sequence[str] = ()) -> None:
         """Write an entry in one step; a disk that is full or read-only costs the entry, not the run."""
         from safetensors.torch import save
 
         path = self._path(key)
-        content = save({"tokens": tokens.contiguous()}, metadata={"warnings": json.dumps(list(warnings))})
+        told = {"warnings": json.dumps(list(warnings)), "contents": json.dumps(list(contents))}
+        content = save({"tokens": tokens.contiguous()}, metadata=told)
         with contextlib.suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
             handle, partial = tempfile.mkstemp(dir=path.parent, suffix=".partial")

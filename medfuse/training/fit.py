@@ -29,8 +29,9 @@ from medfuse.encoders.cases import CaseEncoder, EncodedCase
 from medfuse.encoders.reduction import MOST_TOKENS, Reduction
 from medfuse.errors import CohortError, ConfigError, NoteError
 from medfuse.model import Decided, DiagnosisModel, decide_all
-from medfuse.notes import read_note, select
+from medfuse.notes import model_text, read_note
 from medfuse.training.experts import fit_experts
+from medfuse.training.folds import fit_folds
 from medfuse.training.learning import Learning, loader, loss_weights, targets
 
 Progress = Callable[[int], None]
@@ -87,8 +88,9 @@ def fit(
     seed_everything(config.seed, verbose=False)
     cohort = cohort.with_splits(config.seed, hold_out=config.hold_out)
     experts = config.fusion.name == "experts"
+    folds = config.training.folds > 1
     known: tuple[Split, ...] = ("train", "validation", "calibration")
-    training = [case for case in cohort.in_split(*(known if experts else ("train",))) if case.labelled]
+    training = [case for case in cohort.in_split(*(known if experts or folds else ("train",))) if case.labelled]
     _require_labels(training, cohort)
     model, tokenizer, receipts = _build(config, cohort, training)
     store = TokenCache(cache or default_cache())
@@ -97,33 +99,48 @@ def fit(
     )
     encoded: dict[str, list[EncodedCase]] = {split: [] for split in SPLITS}
     unreadable: list[str] = []
+    contents: set[str] = set()
     labelled = [case for case in cohort.in_split(*known) if case.labelled]
     for one in encoder.stream(labelled):
         unreadable.extend(one.unreadable)
+        contents.update(one.contents)
         if one.parts:
             encoded[str(one.case.split)].append(one)
         if progress is not None:
             progress(1)
-    for split in ("train",) if experts else ("train", "validation"):
+    for split in ("train",) if experts or folds else ("train", "validation"):
         if not encoded[split]:
             message = f"{cohort.folder}: no labelled, readable case in the {split} split; training needs some"
             raise CohortError(message)
+    every = [one for members in encoded.values() for one in members]
     if experts:
-        every = [one for members in encoded.values() for one in members]
         fitted = fit_experts(model, every, _truth(every, cohort), task=cohort.task, seed=config.seed)
         found: dict[str, Any] = {"how": "experts", "strengths": fitted.strengths, "weights": fitted.weights}
         calibrating = deciding = (every, fitted.decided)  # out of fold, so every case serves
         outliers = None  # the fused vector is the logits: it cannot tell an unlike case from an unclear one
+    elif folds:
+        _reduce(model, together := {"train": every})
+        every = together["train"]
+
+        def learn(others: Sequence[EncodedCase], held: Sequence[EncodedCase], number: int) -> None:
+            _learn(model, cohort, others, held, work=work / f"fold{number}", show=show, select=False)
+
+        alarms = config.calibration.false_alarms
+        truth = _truth(every, cohort)
+        folded = fit_folds(model, every, truth, learn, task=cohort.task, seed=config.seed, false_alarms=alarms)
+        found = {"how": "gradient, by folds", "epochs": config.training.epochs}
+        calibrating = deciding = (every, folded.decided)
+        outliers = folded.outliers
     else:
         _reduce(model, encoded)
-        found = _learn(model, cohort, encoded, work=work, show=show)
+        found = _learn(model, cohort, encoded["train"], encoded["validation"], work=work, show=show, select=True)
         calibrating, deciding = (
             (members, decide_all(model, [one.parts for one in members]))
             for members in (encoded["calibration"], encoded["validation"])
         )
         outliers = _outliers(model, cohort, encoded["train"], calibrating[1])
     calibration = _calibrate(cohort, *calibrating, config)
-    source = "every patient, out of fold" if experts else "the validation split"
+    source = "every patient, out of fold" if experts or folds else "the validation split"
     thresholds = _thresholds(cohort, *deciding, calibration, source)
     facts: dict[str, Any] = {
         "cohort": cohort.name,
@@ -150,6 +167,7 @@ def fit(
         reference=reference_of(model, calibration, *calibrating),
         weights=receipts,
         seen=seen,
+        contents=frozenset(contents),
         facts=facts,
         urgency=cohort.urgency,
     )
@@ -213,22 +231,29 @@ def _texts(cases: Sequence[Case], config: Config) -> list[str]:
                 whole = note if note.text is not None or note.path is None else read_note(note.path)
             except NoteError:
                 continue  # reading it for training names it
-            texts.append(select(whole, exclude=config.text.exclude_sections))
+            texts.append(model_text(whole, config.text))
     return texts
 
 
 def _learn(
-    model: DiagnosisModel, cohort: Cohort, encoded: dict[str, list[EncodedCase]], *, work: Path, show: bool
+    model: DiagnosisModel,
+    cohort: Cohort,
+    training: Sequence[EncodedCase],
+    validation: Sequence[EncodedCase],
+    *,
+    work: Path,
+    show: bool,
+    select: bool,
 ) -> dict[str, Any]:
-    """Run Lightning and put the best weights into the model."""
+    """Run Lightning and put weights into the model: of the best epoch if `select`, else of the last."""
     config, labels = model.config, cohort.labels
-    truth = targets([one.case for one in encoded["train"]], labels)
+    truth = targets([one.case for one in training], labels)
     weights = torch.ones(len(labels))
     if config.training.class_weights:
         weights = loss_weights(truth, task=cohort.task)
     model.offset.copy_(weights.log())
-    batch = min(config.training.batch_size, len(encoded["train"]))
-    steps = -(-len(encoded["train"]) // batch) * config.training.epochs
+    batch = min(config.training.batch_size, len(training))
+    steps = -(-len(training) // batch) * config.training.epochs
     learning = Learning(model, task=cohort.task, weights=weights, steps=steps)
     best = ModelCheckpoint(
         work,
@@ -238,12 +263,12 @@ def _learn(
         save_on_train_epoch_end=True,  # after validation, when the epoch counts as done: a resumed run starts the next
         enable_version_counter=False,
     )
-    stop = EarlyStopping("validation_loss", patience=config.training.patience)
+    stop = [EarlyStopping("validation_loss", patience=config.training.patience)] if select else []
     trainer = Trainer(
         max_epochs=config.training.epochs,
         accelerator="auto",
         devices=1,
-        callbacks=[best, stop, *([TQDMProgressBar(leave=False)] if show else [])],
+        callbacks=[best, *stop, *([TQDMProgressBar(leave=False)] if show else [])],
         logger=CSVLogger(work, name="log", version=""),
         enable_progress_bar=show,
         enable_model_summary=False,
@@ -253,11 +278,13 @@ def _learn(
         deterministic="warn",
     )
     modalities = model.modalities
-    shuffled = loader(encoded["train"], labels=labels, modalities=modalities, batch=batch, seed=config.seed)
-    held = loader(encoded["validation"], labels=labels, modalities=modalities, batch=batch, seed=None)
+    shuffled = loader(training, labels=labels, modalities=modalities, batch=batch, seed=config.seed)
+    held = loader(validation, labels=labels, modalities=modalities, batch=batch, seed=None)
     last = work / "last.ckpt"
     trainer.fit(learning, shuffled, held, ckpt_path=str(last) if last.exists() else None, weights_only=True)
     model.to("cpu")
+    if not select:
+        return {}
     state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
     learning.load_state_dict(state, strict=False)
     score = best.best_model_score  # a tensor; zero is a score too
