@@ -115,7 +115,8 @@ def smooth_curve(answer: ndarray, probability: ndarray, member: ndarray) -> list
     """Observed fraction as a smooth function of the probability, with its band; empty where cases are too few.
 
     A logistic regression on a restricted cubic spline of the logit (Harrell 2015, Regression Modeling Strategies;
-    flexible calibration curve of Van Calster et al. 2016, J. Clin. Epidemiol. 74:167-176), from the 1st to the 99th percentile of the probabilities. The band is of each point by itself, over patients.
+    flexible calibration curve of Van Calster et al. 2016, J. Clin. Epidemiol. 74:167-176), from the 1st to the
+    99th percentile of the probabilities. The band is of each point by itself, over patients.
     """
     if min(answer.sum(), len(answer) - answer.sum()) < FEWEST:
         return []
