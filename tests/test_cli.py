@@ -107,7 +107,8 @@ def test_train_evaluate_and_classify_by_files(tiny_cohort: Cohort, token_cache: 
     assert metrics["summary"]["n_cases"] == len(tiny_cohort.in_split("test"))
     assert metrics["baselines"]
     assert {path.name for path in (tmp_path / "e").iterdir()} == {
-        "metrics.json", "predictions.jsonl", "predictions.parquet", "cases.csv", "report.html", "figures", "MODEL_CARD.md"
+        "MODEL_CARD.md",
+        "metrics.json", "predictions.jsonl", "predictions.parquet", "cases.csv", "report.html", "figures"
     }  # fmt: skip
     case = tiny_cohort.cases[0]
     done = run("classify", bundle, "--scan", case.scans[0].path, "--value", "age=61", "--json")
