@@ -28,7 +28,7 @@ def test_a_case_may_hold_volumes_and_pictures(tmp_path: Path, token_cache: Path)
     cases = [replace(case, scans=(film,)) if number < 3 else case for number, case in enumerate(cohort.cases)]
     cases[3] = replace(cases[3], scans=(*cases[3].scans, film))
     replace(cohort, cases=tuple(cases)).save()
-    overrides = ["training.epochs=1", "image.volume.size=[16,16,16]", "text=null"]
+    overrides = ["training.epochs=1", "text=null"]
     bundle = train(
         Config.load(RECIPE, overrides=overrides), Cohort.load(tmp_path / "ct"), tmp_path / "b", cache=token_cache
     )
