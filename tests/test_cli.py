@@ -126,4 +126,4 @@ def test_cross_validation_holds_out_every_case(tiny_cohort: Cohort, token_cache:
     assert sorted(p.case_id for p in found.predictions) == sorted(case.case_id for case in tiny_cohort.cases)
     assert {figure["n_cases"] for figure in found.metrics["baselines"].values()} == {len(tiny_cohort.cases)}
     found.save(tmp_path / "cv")
-    assert (tmp_path / "cv" / "report.html").stat().st_size > 1_000_000
+    assert 50_000 < (tmp_path / "cv" / "report.html").stat().st_size < 1_000_000

@@ -37,7 +37,9 @@ def dropped_case(files: Sequence[tuple[str, bytes]], note: str, *, keep: Path | 
         message = "there is nothing to classify: drop a scan, or paste a note"
         raise MedfuseError(message)
     if sum(len(content) for _, content in files) > MAX_UPLOAD or len(files) > MAX_FILES:
-        message = f"that is more than {MAX_UPLOAD >> 20} MiB or {MAX_FILES} files; make a cohort of it and classify that"
+        message = (
+            f"that is more than {MAX_UPLOAD >> 20} MiB or {MAX_FILES} files; make a cohort of it and classify that"
+        )
         raise MedfuseError(message)
     with TemporaryDirectory(prefix="medfuse-case-") as place:
         folder = Path(place)

@@ -136,7 +136,14 @@ def show_note(pieces: Sequence[Mapping[str, Any]], *, name: str, key: str, texts
     """
     words = ("for", "against", "negated", "possible", "historical", "hypothetical", "other")
     told = {one: texts(f"note_{one}") for one in words}
-    given = {"kind": "note", "pieces": list(pieces), "words": told, "name": name, "height": height, "texts": _words(texts)}
+    given = {
+        "kind": "note",
+        "pieces": list(pieces),
+        "words": told,
+        "name": name,
+        "height": height,
+        "texts": _words(texts),
+    }
     _component()(**given, key=key, default=None)
 
 

@@ -12,7 +12,6 @@ from medfuse.review.decision import Review
 from medfuse.review.texts import Texts, english
 
 
-
 def markdown_plain(text: str) -> str:
     """The text such that Markdown shows it letter by letter: no link, picture, emphasis, HTML or emoji code."""
     one_line = " ".join(text.split())

@@ -25,7 +25,9 @@ def test_every_text_of_the_pages_is_there() -> None:
 
 
 def test_values_are_put_in_letter_by_letter() -> None:
-    assert Texts("en")("verdict_unsure", answer="{answer} \\1") == "The model is not sure: it cannot exclude {answer} \\1."
+    assert (
+        Texts("en")("verdict_unsure", answer="{answer} \\1") == "The model is not sure: it cannot exclude {answer} \\1."
+    )
 
 
 def test_what_is_not_there_is_told() -> None:
