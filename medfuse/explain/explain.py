@@ -9,7 +9,7 @@ import torch
 
 from medfuse.calibration import pattern_of
 from medfuse.case import Case
-from medfuse.errors import MedfuseError
+from medfuse.errors import MedfuseError, ScanError
 from medfuse.explain.aim import Aim
 from medfuse.explain.contributions import counterfactuals, shares
 from medfuse.explain.explanation import Explanation, HeatMap, NoteWords, Share, Target, ValueShare
