@@ -14,10 +14,27 @@ from medfuse.case import Modality
 from medfuse.errors import ConfigError
 
 Tune = Literal["frozen", "last", "full"]
+Side = Annotated[int, Field(ge=8, le=512)]
+Millimetres = Annotated[float, Field(gt=0, le=100)]
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class VolumeConfig(_Strict):
+    """How a volume becomes windows for a network that looks at volumes; axes are right, front, head (RAS)."""
+
+    size: tuple[Side, Side, Side] = (96, 96, 96)
+    """Sides of a window, voxels."""
+    spacing: tuple[Millimetres, Millimetres, Millimetres] | None = None
+    """Millimetres between voxels after resampling, windows then slide over the volume; null fits it into one window."""
+    values: tuple[float, float] | None = None
+    """What becomes black and white, such as -1000 and 400 Hounsfield units; null takes percentiles of each volume."""
+    overlap: Annotated[float, Field(ge=0, lt=0.9)] = 0.25
+    """Share of a window that the next one sees again."""
+    max_windows: Annotated[int, Field(ge=1, le=256)] = 8
+    """Windows used of a volume; a warning says so when there are more."""
 
 
 class ImageConfig(_Strict):
@@ -30,8 +47,14 @@ class ImageConfig(_Strict):
         "monai-resnet50",
         "torchvision-resnet50",
         "transformers",
+        "monai-3d-resnet10",
+        "monai-3d-resnet18",
+        "monai-3d-resnet50",
+        "monai-3d-densenet121",
+        "monai-3d-swin-unetr",
+        "monai-3d-vit",
     ] = "efficientnet-lite0"
-    """The network."""
+    """The network; those with 3d in their name look at whole volumes, the others at single images."""
     weights: str = "embedded"
     """`embedded` (inside a package), `imagenet` (the library's own download), `random`, or a file, folder or hub id."""
     tune: Tune = "frozen"
@@ -45,7 +68,24 @@ class ImageConfig(_Strict):
     series: Annotated[str, Field(pattern=r"^(largest|first|description:.+)$")] = "largest"
     """Which series of a scan that is a folder: `largest`, `first` by number, or `description:` with a pattern (`*`)."""
     slices: Annotated[int, Field(ge=1, le=64)] = 8
-    """Evenly spaced slices that stand for a volume, since the networks look at single images."""
+    """Evenly spaced slices that stand for a volume where the network looks at single images."""
+    volume: VolumeConfig | None = None
+    """How volumes are cut for a network that looks at them; set for such a network, null for the others."""
+
+    @model_validator(mode="after")
+    def _volumes_fit(self) -> ImageConfig:
+        deep = self.encoder.startswith("monai-3d-")
+        if deep != (self.volume is not None):
+            message = (
+                f"encoder {self.encoder} looks at volumes; set image.volume, {{}} takes its defaults"
+                if deep
+                else f"encoder {self.encoder} looks at single images; leave image.volume out, image.slices is for it"
+            )
+            raise ValueError(message)
+        if deep and self.weights == "random" and self.tune != "full":
+            message = "weights 'random' start from nothing, so all of the network has to learn; set tune to full"
+            raise ValueError(message)
+        return self
 
 
 class TextConfig(_Strict):

@@ -39,7 +39,7 @@ def test_help_is_quick_and_needs_no_torch() -> None:
     "verb",
     [
         *("demo", "sample-data", "import", "audit", "split", "deidentify", "train", "evaluate", "compare", "classify"),
-        *("calibrate", "monitor", "dashboard", "bench", "explain"),
+        *("calibrate", "monitor", "dashboard", "bench", "explain", "review"),
     ],
 )
 def test_every_verb_has_help_with_an_example(verb: str) -> None:
@@ -107,6 +107,7 @@ def test_train_evaluate_and_classify_by_files(tiny_cohort: Cohort, token_cache: 
     assert metrics["summary"]["n_cases"] == len(tiny_cohort.in_split("test"))
     assert metrics["baselines"]
     assert {path.name for path in (tmp_path / "e").iterdir()} == {
+        "MODEL_CARD.md",
         "metrics.json", "predictions.jsonl", "predictions.parquet", "cases.csv", "report.html", "figures"
     }  # fmt: skip
     case = tiny_cohort.cases[0]
@@ -125,4 +126,4 @@ def test_cross_validation_holds_out_every_case(tiny_cohort: Cohort, token_cache:
     assert sorted(p.case_id for p in found.predictions) == sorted(case.case_id for case in tiny_cohort.cases)
     assert {figure["n_cases"] for figure in found.metrics["baselines"].values()} == {len(tiny_cohort.cases)}
     found.save(tmp_path / "cv")
-    assert (tmp_path / "cv" / "report.html").stat().st_size > 1_000_000
+    assert 50_000 < (tmp_path / "cv" / "report.html").stat().st_size < 1_000_000

@@ -42,6 +42,9 @@ def test_the_installed_program_finds_them(unpacked: Path, tmp_path: Path) -> Non
         "from medfuse.config import Config; from medfuse.cohort import Cohort\n"
         "assert medfuse.__file__.startswith(sys.argv[1]), medfuse.__file__\n"
         "assert str(shipped('configs')).startswith(sys.argv[1])\n"
+        "from medfuse.review import ReviewStore\n"
+        "store = ReviewStore('reviews.sqlite')\n"  # the migrations travel too
+        "assert not store.latest()\n"
         "print(Config.load(shipped('configs') / 'demo.yaml').name, len(Cohort.load(shipped('sample_data')).cases))\n"
     )
     done = subprocess.run(

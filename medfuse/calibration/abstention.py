@@ -71,7 +71,7 @@ def risk_coverage(
         ValueError: If no case is labelled.
 
     Sources: El-Yaniv & Wiener 2010, On the Foundations of Noise-free Selective Classification (JMLR 11); area as in
-    Geifman, Uziel & El-Yaniv 2019, arXiv:1805.08206, section 3; harm as in Jones et al. 2021, Selective Classification
+    Geifman, Uziel & El-Yaniv 2019, arXiv:1805.08206; harm as in Jones et al. 2021, Selective Classification
     Can Magnify Disparities Across Groups (ICLR).
     """
     known = labelled(labels, task)

@@ -21,7 +21,7 @@ class BetaCalibration(OneVsRest):
     The map that is right where the scores of each class follow a beta distribution; a = b is Platt's, and
     a = b = 1, c = 0 changes nothing. a and b stay below 1/`COLDEST`.
 
-    Source: Kull, Silva Filho & Flach 2017, Beta calibration (AISTATS), section 4.
+    Source: Kull, Silva Filho & Flach 2017, Beta calibration (AISTATS).
     """
 
     name = "beta"

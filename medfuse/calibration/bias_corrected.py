@@ -27,7 +27,7 @@ class BiasCorrectedTemperature(Calibrator):
         bias_: b [C], in logits.
 
     Source: Alexandari, Kundaje & Shrikumar 2020, Maximum Likelihood with Bias-Corrected Calibration is Hard-To-Beat at
-    Label Shift Adaptation (ICML), section 3.
+    Label Shift Adaptation (ICML).
     """
 
     name = "bias_corrected_temperature"

@@ -47,7 +47,7 @@ class Calibrator(ABC):
     @classmethod
     def least_cases(cls, labels: int) -> int:
         """Cases below which the choice among calibrators leaves this one out, for a number of labels."""
-        return 10 * labels  # ten a parameter, the rule of thumb of regression (Harrell 2015, section 4.4)
+        return 10 * labels  # ten a parameter, the rule of thumb of regression (Harrell 2015)
 
     def fit(self, logits: Float[ndarray, "n c"], labels: Float[ndarray, "n c"]) -> Self:
         """Learn from calibration cases.

@@ -58,7 +58,7 @@ def choose(
 
     Cases are dealt into five folds by patient; each is scored by a calibrator that was fitted on the other folds. A
     calibrator is tried only with as many cases as it asks for, and the one-standard-error rule (Hastie, Tibshirani &
-    Friedman 2009, section 7.10) is applied to the difference from the best on the same cases, with patients as the
+    Friedman 2009) is applied to the difference from the best on the same cases, with patients as the
     unit, so that chance among many calibrators does not choose.
 
     Args:
@@ -133,7 +133,7 @@ def cross_fitted(
 def clustered_error(differences: Float[ndarray, " n"], patients: Sequence[str] | Int[ndarray, " n"]) -> float:
     """Standard error of a mean over cases, with the patients as independent units (a ratio estimate's, Cochran 1977).
 
-    Source: Sampling Techniques, 3rd edition, equation 6.9.
+    Source: Sampling Techniques, 3rd edition.
     """
     _, member = np.unique(np.asarray(patients), return_inverse=True)
     count = member.max() + 1

@@ -22,7 +22,7 @@ class ClasswiseTemperature(Calibrator):
     Attributes:
         temperature_: $T_c$ by label [C], within `COLDEST`…`HOTTEST`.
 
-    Source: Guo et al. 2017, On Calibration of Modern Neural Networks (ICML), section 4.2, with b = 0; by class as in
+    Source: Guo et al. 2017, On Calibration of Modern Neural Networks (ICML), with b = 0; by class as in
     Frenkel & Goldberger 2021, Network Calibration by Class-based Temperature Scaling (EUSIPCO).
     """
 

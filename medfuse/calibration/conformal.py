@@ -48,7 +48,7 @@ class ConformalSets:
         fitted_on_: Calibration cases behind each threshold.
 
     Source: Sadinle, Lei & Wasserman 2019, JASA 114:223-234; the quantile as in Angelopoulos & Bates 2021,
-    arXiv:2107.07511, section 1.
+    arXiv:2107.07511.
     """
 
     name: ClassVar[str] = "marginal"

@@ -36,7 +36,7 @@ class DirichletCalibration(Calibrator):
         bias_: b [C], or [C, 2].
         strength_: λ = μ, or by label [C].
 
-    Source: Kull et al. 2019, Beyond Temperature Scaling (NeurIPS), sections 3 and 4.
+    Source: Kull et al. 2019, Beyond Temperature Scaling (NeurIPS).
     """
 
     name = "dirichlet"

@@ -19,15 +19,14 @@ class IsotonicCalibration(OneVsRest):
     n cases of a label cannot show that something never happens; the limits are what Laplace's rule of succession says
     of an event that n cases did not show, so that no new case is promised 0 or 1.
 
-    Source: Zadrozny & Elkan 2002, Transforming Classifier Scores into Accurate Multiclass Probability Estimates (KDD),
-    section 3.
+    Source: Zadrozny & Elkan 2002, Transforming Classifier Scores into Accurate Multiclass Probability Estimates (KDD).
     """
 
     name = "isotonic"
 
     @classmethod
     def least_cases(cls, labels: int) -> int:
-        """A thousand, below which a sigmoid does better (Niculescu-Mizil & Caruana 2005, section 5), a hundred a label.
+        """A thousand, below which a sigmoid does better (Niculescu-Mizil & Caruana 2005), a hundred a label.
 
         Source: Predicting Good Probabilities with Supervised Learning (ICML).
         """

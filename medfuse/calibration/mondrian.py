@@ -26,8 +26,8 @@ class ClassConditionalSets(ConformalSets):
     Attributes:
         thresholds_: $\hat q_y$ by label [C]; multilabel: of present, then of absent [2 C].
 
-    Source: Vovk 2012, Conditional validity of inductive conformal predictors (ACML), section 4; for LAC, Sadinle, Lei &
-    Wasserman 2019, JASA 114:223-234, section 4.
+    Source: Vovk 2012, Conditional validity of inductive conformal predictors (ACML); for LAC, Sadinle, Lei &
+    Wasserman 2019, JASA 114:223-234.
     """
 
     name = "class"
@@ -55,7 +55,7 @@ class PatternSets(ConformalSets):
         sets_: Marginal sets by pattern, a binary number with the first modality as its lowest bit.
         rest_: Those of all other patterns together.
 
-    Source: Vovk 2012, Conditional validity of inductive conformal predictors (ACML), section 4, with the pattern as
+    Source: Vovk 2012, Conditional validity of inductive conformal predictors (ACML), with the pattern as
     the taxonomy.
     """
 

@@ -27,8 +27,7 @@ class OneVsRest(Calibrator):
     Attributes:
         curves_: What was learned of each label, lists of numbers by name; None where nothing was.
 
-    Source: Zadrozny & Elkan 2002, Transforming Classifier Scores into Accurate Multiclass Probability Estimates (KDD),
-    section 4.
+    Source: Zadrozny & Elkan 2002, Transforming Classifier Scores into Accurate Multiclass Probability Estimates (KDD).
     """
 
     curves_: list[Curve | None]

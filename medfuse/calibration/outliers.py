@@ -28,16 +28,16 @@ class Outliers:
     r"""Two scores, larger for a stranger case, and the thresholds above which a case is flagged.
 
     Energy: $-\log \sum_c e^{z_c}$ of the logits; in a multilabel task $-\sum_c \log(1 + e^{z_c})$ (Liu et al. 2020,
-    Energy-based Out-of-distribution Detection, NeurIPS, equation 4 with T = 1; Wang et al. 2021, Can multi-label
-    classification networks know what they don't know?, NeurIPS, equation 5).
+    Energy-based Out-of-distribution Detection, NeurIPS, with T = 1; Wang et al. 2021, Can multi-label
+    classification networks know what they don't know?, NeurIPS).
 
     Mahalanobis: $\min_c (v - \mu_c)^\top \Sigma^{-1} (v - \mu_c)$ of the fused vector, with the means of the labels
-    and one covariance of the training cases (Lee et al. 2018, NeurIPS, section 2.1), shrunk as Ledoit & Wolf 2004
+    and one covariance of the training cases (Lee et al. 2018, NeurIPS), shrunk as Ledoit & Wolf 2004
     have it, for vectors are long and cases few; in a multilabel task one mean.
 
     A threshold is the $\lceil (n + 1)(1 - \alpha) \rceil$-th smallest score of n calibration cases, so that an ordinary
     new case exceeds it with probability at most α (the conformal p-value of Bates et al. 2023, Annals of Statistics
-    51, section 2.2). Each score is given half of the false alarms. With too few cases a threshold is infinite.
+    51). Each score is given half of the false alarms. With too few cases a threshold is infinite.
 
     Attributes:
         task: `multiclass` or `multilabel`.

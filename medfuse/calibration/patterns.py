@@ -31,7 +31,7 @@ class PatternCalibrators:
     task pools the log odds of each label so. Of two temperatures this is the weighted mean of 1/T. The common
     calibrator counts as κ cases; κ is the one of `WORTHS` chosen by cross-fitted log loss with the one-standard-error
     rule, and infinite (the common calibrator alone) unless the data say otherwise. The pool is that of Genest &
-    Zidek 1986, Combining Probability Distributions (Statistical Science 1), section 3.
+    Zidek 1986, Combining Probability Distributions (Statistical Science 1).
 
     Which cases serve a pattern: `own` takes those that have exactly its modalities. `withheld` takes every case that
     has at least those, with the rest withheld from the model: many more cases, but right only where what is missing

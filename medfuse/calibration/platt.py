@@ -19,7 +19,7 @@ class PlattScaling(OneVsRest):
 
     The targets keep perfectly separated cases from certainty.
 
-    Source: Platt 1999, Probabilistic Outputs for Support Vector Machines, section 2.2.
+    Source: Platt 1999, Probabilistic Outputs for Support Vector Machines.
     """
 
     name = "platt"

@@ -55,7 +55,7 @@ class SensitivityThresholds:
             sensitivity: Between 0 and 1.
             confidence: Between 0 and 1.
 
-        Source: Angelopoulos et al. 2021, Learn then Test, arXiv:2110.01052, sections 2.3 and 3.2.
+        Source: Angelopoulos et al. 2021, Learn then Test, arXiv:2110.01052.
         """
         from scipy.stats import binom
 

@@ -27,7 +27,7 @@ class TemperatureScaling(Calibrator):
     Attributes:
         temperature_: T, within `COLDEST`…`HOTTEST`; above 1 the model was too sure. 1 without a labelled case.
 
-    Source: Guo et al. 2017, On Calibration of Modern Neural Networks (ICML), section 4.2.
+    Source: Guo et al. 2017, On Calibration of Modern Neural Networks (ICML).
     """
 
     name = "temperature"

@@ -26,7 +26,7 @@ class VectorScaling(Calibrator):
         weight_: w [C], within 1/`HOTTEST`…1/`COLDEST`.
         bias_: b [C], in logits.
 
-    Source: Guo et al. 2017, On Calibration of Modern Neural Networks (ICML), section 4.2.
+    Source: Guo et al. 2017, On Calibration of Modern Neural Networks (ICML).
     """
 
     name = "vector"

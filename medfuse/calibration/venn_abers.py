@@ -22,8 +22,8 @@ class VennAbers(OneVsRest):
     label is taken as 1 and as 0. One of the two is calibrated whatever the distribution (their Theorem 1), and the
     merged one is the choice of least worst log loss.
 
-    Source: Vovk & Petej 2014, Venn-Abers predictors (UAI), section 2 (Algorithm 1) and section 4, equation 3;
-    inductive as in Vovk, Petej & Fedorova 2015, arXiv:1511.00213, section 2.
+    Source: Vovk & Petej 2014, Venn-Abers predictors (UAI);
+    inductive as in Vovk, Petej & Fedorova 2015, arXiv:1511.00213.
     """
 
     name = "venn_abers"

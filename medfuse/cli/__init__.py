@@ -19,6 +19,7 @@ from medfuse.cli.evaluate import evaluate
 from medfuse.cli.explain import explain
 from medfuse.cli.import_cohort import import_
 from medfuse.cli.monitor import monitor
+from medfuse.cli.review import app as review
 from medfuse.cli.sample_data import sample_data
 from medfuse.cli.split import split
 from medfuse.cli.train import train
@@ -47,6 +48,7 @@ app.command()(calibrate)
 app.command()(monitor)
 app.command()(dashboard)
 app.command()(bench)
+app.add_typer(review, name="review")
 
 
 def main() -> None:

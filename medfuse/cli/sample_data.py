@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from medfuse.cli.terminal import bar
+from medfuse.errors import ConfigError
+
+
+class Kind(StrEnum):
+    """What is scanned how."""
+
+    chest = "chest"
+    ct = "ct"
 
 
 def sample_data(
@@ -16,13 +25,21 @@ def sample_data(
     cases: Annotated[int, typer.Option(min=1)] = 600,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     masks: Annotated[bool, typer.Option("--masks", help="Write where each scan's opacity lies, too.")] = False,
+    kind: Annotated[Kind, typer.Option(help="Frontal radiographs with values, or CT series.")] = Kind.chest,
 ) -> None:
     """Make a synthetic cohort whose true posterior is known.
 
     Example: medfuse sample-data cohorts/phantoms --cases 600 --seed 1
     """
     from medfuse.synthetic import make_cohort
+    from medfuse.synthetic.volume import make_ct_cohort
 
+    if masks and kind is Kind.ct:
+        message = "--masks is for radiographs; leave it out, or --kind ct"
+        raise ConfigError(message)
     with bar("making phantoms", cases) as advance:
-        cohort = make_cohort(out, cases=cases, seed=seed, progress=advance, masks=masks)
+        if kind is Kind.ct:
+            cohort = make_ct_cohort(out, cases=cases, seed=seed, progress=advance)
+        else:
+            cohort = make_cohort(out, cases=cases, seed=seed, progress=advance, masks=masks)
     typer.echo(f"{len(cohort.cases)} cases in {out}")

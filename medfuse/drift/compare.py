@@ -72,7 +72,7 @@ def compare(
     Inputs: population stability index $\sum_k (q_k - p_k) \ln (q_k / p_k)$ over the reference's bins, with half a case
     added to each bin; its p-value from `DRAWS` pairs of samples of the same sizes from the pooled shares. Outputs: the
     Kolmogorov-Smirnov distance of each label's probability, and the maximum mean discrepancy of the probability
-    vectors (Gretton et al. 2012, JMLR 13, equation 5; Gaussian kernel with the median distance as width) with its
+    vectors (Gretton et al. 2012, JMLR 13; Gaussian kernel with the median distance as width) with its
     p-value by permutation. Calibration, where labels are known: the share of cases with the label less the mean
     probability, against $\sqrt{\sum p (1 - p)} / n$ (calibration in the large, Cox 1958).
 

@@ -22,6 +22,7 @@ from medfuse.encoders.contents import contents_of_note, contents_of_scan
 from medfuse.encoders.image import ImageEncoder
 from medfuse.encoders.tabular import Column
 from medfuse.encoders.text import NoteTokenizer, TextEncoder, pad
+from medfuse.encoders.windows import read_windows
 from medfuse.errors import NoteError, ScanError
 from medfuse.imaging import fit_scan, read_fitted, scan_digest
 from medfuse.imaging.boundary import UnreadableError
@@ -46,7 +47,8 @@ class EncodedCase:
     Attributes:
         case: The case.
         parts: By modality; one that is absent is not there. `image`: half-precision tokens [L, D] of a frozen encoder,
-            or grey squares [S, size, size] for one that learns. `text`: tokens [L, D], or ids with marks [W, T, 2].
+            or, for one that learns, grey squares [S, size, size] or windows of volumes [W, X, Y, Z]. `text`: tokens
+            [L, D], or ids with marks [W, T, 2].
             `tabular`: encoded values [C].
         warnings: What a reader must know about the input.
         unreadable: Files that could not be read, one line each.
@@ -62,7 +64,10 @@ class EncodedCase:
 
 @dataclass
 class _Item:
-    """A scan (`pixels` [S, size, size], one square or a volume's slices) or the notes of a case, not yet tokens."""
+    """A scan or the notes of a case, not yet tokens.
+
+    `pixels`: [S, size, size], one square or a volume's slices, or windows [W, X, Y, Z].
+    """
 
     key: str
     tokens: Tensor | None = None
@@ -156,12 +161,16 @@ class CaseEncoder:
     def _read_scan(self, scan: Scan) -> _Item:
         assert self.config.image is not None
         part = self.config.image
-        key, settings = "", (part.size, part.equalise, part.series, part.slices)
+        key, settings = "", (part.size, part.equalise, part.series, part.slices, part.volume)
         if self.cache is not None and self.image is not None:
             key = key_of("image", _bytes_digest(scan.path), self._digests["image"], *settings)
             if (entry := self.cache.get(key)) is not None:
                 tokens, warnings, contents = entry
                 return _Item(key, tokens=tokens, warnings=warnings, contents=contents)
+        if part.volume is not None:
+            found = read_windows(scan, part.volume, series=part.series)
+            contents = contents_of_scan(found.sha256, found.values.numpy())
+            return _Item(key, pixels=found.values.half(), warnings=found.warnings, contents=contents)
         if scan.pixels is None:
             fitted = read_fitted(scan.path, part.size, equalise=part.equalise, series=part.series, slices=part.slices)
         else:
@@ -218,7 +227,7 @@ class CaseEncoder:
             return
         pixels = torch.cat(squares)
         starts = range(0, len(pixels), _IMAGES)
-        tokens = torch.cat([half(self.image(pixels[start : start + _IMAGES])) for start in starts])
+        tokens = torch.cat([half(self.image(pixels[start : start + _IMAGES].float())) for start in starts])
         for item, square in zip(missing, squares, strict=True):
             self._keep(item, tokens[: len(square)].flatten(0, 1))
             tokens = tokens[len(square) :]

@@ -57,7 +57,7 @@ class ImageEncoder(nn.Module):
         return list(self._last[0].parameters())
 
 
-class _Features(nn.Module):
+class Features(nn.Module):
     """Calls one method of a network, so that what it computes for other purposes is left out."""
 
     def __init__(self, network: nn.Module, call: Callable[[Any, Tensor], Tensor]) -> None:
@@ -66,6 +66,7 @@ class _Features(nn.Module):
         self._call = call
 
     def forward(self, pixels: Tensor) -> Tensor:
+        """What the method gives."""
         return self._call(self.body, pixels)
 
 
@@ -74,7 +75,7 @@ def _efficientnet_lite0() -> ImageEncoder:
 
     body = EfficientNet.from_name("efficientnet-lite0")
     body._fc = nn.Identity()  # noqa: SLF001 - the package has no public name for its classifier
-    network = _Features(body, lambda net, pixels: net.extract_features(pixels))
+    network = Features(body, lambda net, pixels: net.extract_features(pixels))
     last = nn.ModuleList([body._blocks[-1], body._conv_head, body._bn1])  # noqa: SLF001 - nor for its blocks
     return ImageEncoder(network, width=1280, last=last, architecture={})
 
@@ -84,7 +85,7 @@ def _monai_densenet121() -> ImageEncoder:
 
     body = DenseNet121(spatial_dims=2, in_channels=3, out_channels=1)
     body.class_layers = nn.Identity()
-    network = _Features(body, lambda net, pixels: torch.relu(net.features(pixels)))
+    network = Features(body, lambda net, pixels: torch.relu(net.features(pixels)))
     return ImageEncoder(network, width=1024, last=body.features.denseblock4, architecture={})
 
 
@@ -92,7 +93,7 @@ def _monai_resnet(depth: int) -> ImageEncoder:
     from monai.networks.nets.resnet import ResNetFeatures
 
     body = ResNetFeatures(f"resnet{depth}", pretrained=False, spatial_dims=2, in_channels=3)
-    network = _Features(body, lambda net, pixels: net(pixels)[-1])
+    network = Features(body, lambda net, pixels: net(pixels)[-1])
     return ImageEncoder(network, width=512 if depth < 50 else 2048, last=body.layer4, architecture={})
 
 
@@ -110,7 +111,7 @@ def _transformers(architecture: Mapping[str, Any], body: Any = None) -> ImageEnc
     if body is None:
         kind = {key: value for key, value in architecture.items() if key != "model_type"}
         body = AutoModel.from_config(AutoConfig.for_model(architecture["model_type"], **kind))
-    network = _Features(body, lambda net, pixels: net(pixels).last_hidden_state)
+    network = Features(body, lambda net, pixels: net(pixels).last_hidden_state)
     width = getattr(body.config, "hidden_size", None) or body.config.hidden_sizes[-1]
     stages = [part for part in body.modules() if isinstance(part, nn.ModuleList)]
     last = stages[-1][-1] if stages and len(stages[-1]) else body
@@ -138,6 +139,10 @@ def build_image_encoder(
     Raises:
         EncoderError: If the weights are not there or do not fit.
     """
+    if config.volume is not None:
+        from medfuse.encoders.volume import build_volume_encoder
+
+        return build_volume_encoder(config, bundled=architecture is not None)
     if config.encoder == "transformers":
         if architecture is not None:
             return _transformers(architecture), WeightsReceipt("bundle")
@@ -151,7 +156,7 @@ def build_image_encoder(
         return encoder, WeightsReceipt("random")
     path, tensors = _source(config)
     network = encoder.network
-    body = network.body if isinstance(network, _Features) else network
+    body = network.body if isinstance(network, Features) else network
     if config.encoder == "torchvision-resnet50":
         tensors = _as_sequence(tensors)
     return encoder, weights.fill(body, tensors, source=config.weights, sha256=weights.sha256_of(path))

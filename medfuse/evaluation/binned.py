@@ -87,7 +87,8 @@ def error_interval(gaps: Sequence[Gaps], *, level: float = LEVEL, seed: int = 0)
         The three, with an error of 0 as the least; NaN for fewer than two patients.
 
     Sources: Bröcker & Smith 2007, Weather and Forecasting 22:651-661 (chance in reliability diagrams); Kumar et al.
-    2019, NeurIPS (bias of plugin estimates); test inversion as in Casella & Berger 2002, Statistical Inference, 9.2.1.
+    2019, NeurIPS (bias of plugin estimates); Sun et al. 2024, arXiv:2408.08998 (intervals by another way); test
+    inversion as in Casella & Berger 2002, Statistical Inference.
     """
     parts = np.concatenate([one.by_patient for one in gaps], axis=1)
     patients, labels = len(parts), len(gaps)

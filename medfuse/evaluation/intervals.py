@@ -102,7 +102,7 @@ def _gathered(work: Callable[[range], Mapping[str, ndarray]], chunks: Sequence[r
 
 
 def percentile_interval(values: Float[ndarray, " draws"], *, level: float = LEVEL) -> tuple[float, float]:
-    """The middle `level` of the draws (Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 13).
+    """The middle `level` of the draws (Efron & Tibshirani 1993, An Introduction to the Bootstrap).
 
     Draws in which the value is undefined (NaN) are left out; without any other, both ends are NaN.
     """
@@ -120,7 +120,7 @@ def bca_interval(
     left_out: Float[ndarray, " groups"],
     level: float = LEVEL,
 ) -> tuple[float, float]:
-    r"""The bias-corrected and accelerated interval (Efron 1987, JASA 82:171-185, equations 2.3 and 6.6).
+    r"""The bias-corrected and accelerated interval (Efron 1987, JASA 82:171-185).
 
     Its ends are quantiles of the draws at $\Phi(z_0 + (z_0 + z) / (1 - a (z_0 + z)))$, with $z_0$ from the share of
     draws below the value (those equal count half) and $a$ from the skewness of the jackknife over patients.

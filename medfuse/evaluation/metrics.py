@@ -98,7 +98,7 @@ def ece(truth: ndarray, probability: ndarray, weight: ndarray | None = None) -> 
     r"""Expected calibration error by label, $\sum_b \frac{n_b}{n} |\bar y_b - \bar p_b|$ over ten bins of equal mass.
 
     One label against the rest, so that the probability of every label is checked and not only the highest (class-wise
-    ECE: Kull et al. 2019, NeurIPS, section 2). Bins of equal mass, as of Naeini et al. 2015 (AAAI), because bins of
+    ECE: Kull et al. 2019, NeurIPS). Bins of equal mass, as of Naeini et al. 2015 (AAAI), because bins of
     equal width leave most of the range of a rare label almost empty (Nixon et al. 2019, CVPR workshops) and are the
     more biased by chance (Roelofs et al. 2022, AISTATS). Equal probabilities are never parted. The bins are those of
     the cases as given; weights change what falls into them and not where they lie. Arguments and result as in `Scorer`.

@@ -58,7 +58,7 @@ def bootstrap_differences(one: Measured, other: Measured) -> dict[str, dict[str,
     """Difference of each metric over all labels, with the BCa interval and p value of its paired bootstrap.
 
     Both models were scored under the same draws of the same patients. The p value is twice the smaller share of draws
-    on one side of 0, with one draw added (Davison & Hinkley 1997, Bootstrap Methods, section 4.2.1).
+    on one side of 0, with one draw added (Davison & Hinkley 1997, Bootstrap Methods).
     """
     found: dict[str, dict[str, Any]] = {}
     for name in METRICS:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy import ndarray
 
 EDGE = 1e-6  # probabilities are taken as within EDGE…1-EDGE before their logit
-KNOTS = (0.05, 0.35, 0.65, 0.95)  # quantiles of the logit, four knots (Harrell 2015, section 2.4.6)
+KNOTS = (0.05, 0.35, 0.65, 0.95)  # quantiles of the logit, four knots (Harrell 2015)
 CURVE_POINTS = 41
 FEWEST = 20  # cases with the label and cases without it below which no curve is drawn
 
@@ -46,7 +46,7 @@ def calibration_error(answer: ndarray, probability: ndarray, member: Int[ndarray
 
 
 def debiased_error(answer: ndarray, probability: ndarray, member: Int[ndarray, " n"]) -> float:
-    r"""Root of the debiased squared calibration error (Kumar et al. 2019, NeurIPS, definition 5.1).
+    r"""Root of the debiased squared calibration error (Kumar et al. 2019, NeurIPS).
 
     $\sum_b \frac{n_b}{n} \left[ (\bar y_b - \bar p_b)^2 - \frac{\bar y_b (1 - \bar y_b)}{n_b - 1} \right]$: what
     chance alone adds to the square is taken off, so a calibrated model gives about 0 however few cases there are. A
@@ -114,9 +114,9 @@ def recalibration(answer: ndarray, probability: ndarray, member: ndarray) -> dic
 def smooth_curve(answer: ndarray, probability: ndarray, member: ndarray) -> list[dict[str, float]]:
     """Observed fraction as a smooth function of the probability, with its band; empty where cases are too few.
 
-    A logistic regression on a restricted cubic spline of the logit (Harrell 2015, Regression Modeling Strategies,
-    sections 2.4.5 and 10.8; flexible calibration curve of Van Calster et al. 2016, J. Clin. Epidemiol. 74:167-176),
-    from the 1st to the 99th percentile of the probabilities. The band is of each point by itself, over patients.
+    A logistic regression on a restricted cubic spline of the logit (Harrell 2015, Regression Modeling Strategies;
+    flexible calibration curve of Van Calster et al. 2016, J. Clin. Epidemiol. 74:167-176), from the 1st to the
+    99th percentile of the probabilities. The band is of each point by itself, over patients.
     """
     if min(answer.sum(), len(answer) - answer.sum()) < FEWEST:
         return []
@@ -193,7 +193,7 @@ def _estimate(fitted: Any, place: int, why: str) -> dict[str, Any]:
 
 
 def _spline(values: ndarray, knots: Float[ndarray, " k"]) -> list[ndarray]:
-    """The curved part of a restricted cubic spline, linear beyond the outer knots (Harrell 2015, equation 2.25)."""
+    """The curved part of a restricted cubic spline, linear beyond the outer knots (Harrell 2015)."""
     cubed = [np.maximum(values - knot, 0) ** 3 for knot in knots]
     last, before, scale = knots[-1], knots[-2], (knots[-1] - knots[0]) ** 2
     return [

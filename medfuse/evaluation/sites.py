@@ -106,6 +106,9 @@ def area_gap(
     gap = float((value_a - value_b)[both].mean())
     parts = ((moved_a, one[2]), (moved_b, other[2]))
     variance = sum(clustered_variance(moved[:, both].mean(axis=1), whose) for moved, whose in parts)
+    if variance == 0:  # both areas are 0 or 1, and no spread was seen that an interval could be made of
+        reason = "every case ranks alike in both, so an interval would be false certainty"
+        return {"value": gap, "low": None, "high": None, "p": None, "reason": reason}
     low, high = wald(gap, variance)
     return {"value": gap, "low": number(low), "high": number(high), "p": number(two_sided(gap, variance))}
 

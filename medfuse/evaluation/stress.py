@@ -87,7 +87,9 @@ def stress(
 
 
 def _suite(bundle: Bundle) -> Iterator[tuple[str, Modality]]:
-    if "image" in bundle.model.modalities:
+    image = bundle.config.image
+    # A change is made to the pixels of single images, which a network for volumes is not given.
+    if "image" in bundle.model.modalities and image is not None and image.volume is None:
         yield from ((name, "image") for name in SCAN_CHANGES)
     if "text" in bundle.model.modalities:
         yield from ((name, "text") for name in (*TEXT_CHANGES, SECTIONS))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -63,10 +63,11 @@ def check(
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
 ) -> list[Trust]:
-    """Measure heat maps on cases with a scan and a known label of patients that the bundle has not seen.
+    """Measure heat maps on cases with a scan of patients that the bundle has not seen.
 
-    The true label is explained: in a multilabel task the first that is 1. Where the cohort has a folder `masks`, the
-    first scan's map is laid on its finding.
+    The label is explained whose probability the scans by themselves raise by the largest factor, since a map cannot be
+    expected to lie on a finding for a label that the finding speaks against. Where the cohort has a folder `masks`,
+    the first scan's map is laid on its finding.
 
     Args:
         predictor: Classifies.
@@ -88,8 +89,7 @@ def check(
         variants = WhatIf(predictor, case)
         if not variants.scans():
             continue
-        label = next(name for name, value in case.labels.items() if value == 1)
-        aim = aim_of(variants, predictor.bundle.labels.index(label), "logit")
+        aim = aim_of(variants, _of_scans(variants), "logit")
         place = variants.scans()[0]
         scan = scan_in_place(variants, place, aim)
         shape = (scan.placement.rows, scan.placement.columns)
@@ -108,7 +108,7 @@ def check(
         if progress is not None:
             progress(1)
     if not any(rows.values()):
-        message = "no case with a scan and a known label is of a patient that the bundle has not seen; add such cases"
+        message = "no case with a scan is of a patient that the bundle has not seen; add such cases"
         raise MedfuseError(message)
     return [_trust(method, found) for method, found in rows.items()]
 
@@ -120,13 +120,17 @@ class _Measured:
     mask: np.ndarray | None
 
 
-def _usable(predictor: Predictor, cohort: Cohort) -> Any:
+def _of_scans(variants: WhatIf) -> int:
+    """The label that the scans by themselves speak for most."""
+    parts = [part.key for part in variants.parts]
+    others = [part.key for part in variants.parts if part.modality != "image"]
+    alone, nothing = np.log(np.maximum(variants.probabilities([others, parts]), 1e-12))
+    return int((alone - nothing).argmax())
+
+
+def _usable(predictor: Predictor, cohort: Cohort) -> Iterator[Case]:
     def usable(case: Case) -> bool:
-        return (
-            bool(case.scans)
-            and any(value == 1 for value in case.labels.values())
-            and predictor.bundle.split_of(case.patient_id) in (None, "test")
-        )
+        return bool(case.scans) and predictor.bundle.split_of(case.patient_id) in (None, "test")
 
     return filter(usable, cohort.cases)
 

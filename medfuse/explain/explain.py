@@ -9,7 +9,7 @@ import torch
 
 from medfuse.calibration import pattern_of
 from medfuse.case import Case
-from medfuse.errors import MedfuseError
+from medfuse.errors import MedfuseError, ScanError
 from medfuse.explain.aim import Aim
 from medfuse.explain.contributions import counterfactuals, shares
 from medfuse.explain.explanation import Explanation, HeatMap, NoteWords, Share, Target, ValueShare
@@ -119,10 +119,13 @@ def scan_in_place(variants: WhatIf, place: int, aim: Aim) -> ScanInPlace:
     """One scan of the case with the rest held as it is.
 
     Raises:
-        ScanError: If it cannot be read.
+        ScanError: If it cannot be read, or the network looks at volumes.
     """
     config, scan = variants.bundle.config.image, variants.case.scans[place]
     assert config is not None
+    if config.volume is not None:
+        message = f"{scan.path.name}: no map is drawn, since the network looks at whole volumes"
+        raise ScanError(message)
     if scan.pixels is None:
         scan = read_scan(scan.path, series=config.series, slices=config.slices)
     fitted = fit_scan(scan, config.size, equalise=config.equalise)

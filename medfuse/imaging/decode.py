@@ -21,6 +21,7 @@ from medfuse.imaging.header import Header
 from medfuse.imaging.reduced import reduced
 
 PLUGINS = ("pyjpegls", "pillow", "pylibjpeg", "pydicom")  # of pydicom, the faster before the slower
+_RUNS = (RLELossless,)
 CUT = "the file is cut short or damaged (a broken transfer); fetch it again"
 
 
@@ -162,6 +163,8 @@ def _first_that_can(decoder: Decoder, source: bytes, **options: Any) -> ndarray:
     than libjpeg, which decodes 12 bits too. pydicom would try GDCM first, which was seen to end the whole process.
     """
     plugins = [plugin for plugin in PLUGINS if plugin in decoder.available_plugins]
+    if decoder.UID in _RUNS and options["samples_per_pixel"] == 1:
+        plugins = ["pydicom"]  # `decoded` could not; pylibjpeg would panic, and print it, on the same damage
     for plugin in plugins[:-1]:
         with contextlib.suppress(*BROKEN):
             return np.asarray(decoder.as_array(source, decoding_plugin=plugin, **options)[0])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
@@ -88,7 +87,8 @@ def restore(source: Path, database: Database) -> Verification:
 
 
 def _copy_sqlite(source: Path, out: Path) -> None:
-    with closing(sqlite3.connect(source)) as live, closing(sqlite3.connect(out)) as copy:
+    reading = f"{source.resolve().as_uri()}?mode=ro"
+    with closing(sqlite3.connect(reading, uri=True)) as live, closing(sqlite3.connect(out)) as copy:
         live.backup(copy)
         copy.execute("PRAGMA journal_mode=DELETE")  # one file, without others beside it
 
@@ -133,7 +133,12 @@ def _rows_of(source: Path, folder: Path) -> Iterator[tuple[str, dict[str, Any]]]
 
 def _rows_of_sqlite(source: Path, folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Rows of a copy, which may be of an older schema; the backup itself is not touched."""
-    copy = Database(shutil.copy(source, folder / "copy.sqlite"))
+    try:
+        _copy_sqlite(source, folder / "copy.sqlite")  # also what a store that is in use has only in its log file
+    except sqlite3.Error as error:
+        message = f"{source}: the backup cannot be read: {type(error).__name__}"
+        raise ReviewError(message) from error
+    copy = Database(folder / "copy.sqlite")
     try:
         if faults := verify(copy).faults:
             message = f"{source}: the backup does not verify and was not restored: {faults[0]}"

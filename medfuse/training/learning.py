@@ -132,9 +132,15 @@ class Learning(LightningModule):  # type: ignore[misc]  # Lightning is not typed
         checkpoint["state_dict"] = kept
 
     def on_train_epoch_start(self) -> None:
-        """Keep a pretrained encoder's statistics as they are."""
+        """Keep a pretrained encoder's statistics as they are; one that starts from nothing learns them."""
         for name, encoder in self._encoders():
-            encoder.train(self._tune(name) == "full" and name == "text" and self.config.text.encoder == "rnn")  # type: ignore[union-attr]
+            encoder.train(self._starts_from_nothing(name))
+
+    def _starts_from_nothing(self, name: Modality) -> bool:
+        image, text = self.config.image, self.config.text
+        if name == "text":
+            return text is not None and text.encoder == "rnn"
+        return image is not None and image.volume is not None and image.weights == "random"
 
     def on_train_batch_start(self, *_: Any) -> None:
         """Tie dropout to the step alone, so that a resumed run draws what an undisturbed one would have drawn."""

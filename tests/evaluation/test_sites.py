@@ -92,6 +92,14 @@ def test_the_gap_between_sites_is_that_of_independent_areas():
     assert (gap["high"] - gap["low"]) / (2 * 1.959964) == pytest.approx(spread, rel=0.02)
     absent = (np.zeros((80, 1)), other_said[:, :1], _ids(80))
     assert area_gap(one, absent)["reason"]
+    perfect = (truth[:, :1], truth[:, :1], _ids(200))
+    assert area_gap(perfect, perfect) | {"reason": ""} == {
+        "value": 0,
+        "low": None,
+        "high": None,
+        "p": None,
+        "reason": "",
+    }
 
 
 def test_cohorts_side_by_side(tiny_bundle: Path, tiny_cohort: Cohort, token_cache: Path, tmp_path: Path) -> None:

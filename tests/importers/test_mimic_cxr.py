@@ -5,6 +5,7 @@ import gzip
 
 import pytest
 
+from medfuse.cohort import Cohort
 from medfuse.errors import CohortError
 from medfuse.importers import import_cohort
 from medfuse.importers.mimic_cxr import LABELS
@@ -127,6 +128,13 @@ def test_uncertain_and_unmentioned_are_choices(mimic, tmp_path, options, values)
     mimic.study(10000032, 50414267, Pneumonia="-1.0")
     cohort = import_cohort("mimic-cxr", mimic.save(), tmp_path / "out", labels="Pneumonia|Edema", **options)
     assert list(cohort.cases[0].labels.values()) == values
+
+
+def test_uncertain_may_stay_uncertain(mimic, tmp_path):
+    mimic.study(10000032, 50414267, Pneumonia="-1.0")
+    import_cohort("mimic-cxr", mimic.save(), tmp_path / "out", labels="Pneumonia|Edema", uncertain="kept")
+    (case,) = Cohort.load(tmp_path / "out").cases
+    assert (dict(case.labels), case.uncertain) == ({"Pneumonia": None, "Edema": 0}, {"Pneumonia"})
 
 
 def test_a_study_without_a_row_of_labels_is_unlabelled(mimic, tmp_path):

@@ -67,6 +67,13 @@ def test_options_name_columns(made):
     assert cohort.redaction == {"terms": ["fever", "coug*"], "replaced": {"fever": 1, "coug*": 1}}
 
 
+def test_an_uncertain_label_stays_uncertain(made):
+    cohort = made("image,a,b\nimg/a.png,-1,1\nimg/b.png,-1.0,2\nimg/c.png,0,0\n", "t.csv", label="a,b")
+    assert [case.uncertain for case in cohort.cases] == [{"a"}, {"a"}, frozenset()]
+    assert [list(case.labels.values()) for case in cohort.cases] == [[None, 1], [None, None], [0, 0]]
+    assert ["-1 (uncertain) or blank" in problem for problem in cohort.problems] == [True]
+
+
 def test_rows_of_one_case_are_joined(made):
     cohort = made("case,image,text,label\n1,img/a.png,one,x\n2,img/b.png,two,y\n1,img/c.png,one,x\n1,,three,\n")
     assert [case.case_id for case in cohort.cases] == ["1", "2"]

@@ -88,3 +88,24 @@ def test_a_backup_of_the_first_release_is_restored_and_left_as_it_is(tmp_path: P
     before = old.read_bytes()
     assert restore(old, Database(tmp_path / "new.sqlite")).entries == 4
     assert old.read_bytes() == before
+
+
+def test_a_store_that_is_in_use_is_restored_with_its_newest_entries(tmp_path: Path) -> None:
+    database = fill(str(tmp_path / "a store #1.sqlite"))
+    assert (tmp_path / "a store #1.sqlite-wal").stat().st_size > 0
+    found = verify(database)
+    assert restore(tmp_path / "a store #1.sqlite", Database(tmp_path / "new.sqlite")) == found
+    database.close()
+
+
+def test_a_damaged_file_of_sqlite_is_refused(tmp_path: Path) -> None:
+    fill(str(tmp_path / "reviews.sqlite")).close()
+    content = bytearray((tmp_path / "reviews.sqlite").read_bytes())
+    content[content.find(b"wedge")] ^= 1
+    (tmp_path / "bad").write_bytes(content)
+    (tmp_path / "cut").write_bytes(content[: len(content) // 3])
+    target = Database(tmp_path / "target.sqlite")
+    for name in ("bad", "cut"):
+        with pytest.raises(ReviewError):
+            restore(tmp_path / name, target)
+    assert verify(target).entries == 0
