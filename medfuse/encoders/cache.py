@@ -1,7 +1,8 @@
 """Tokens of frozen encoders on disk, by content: what was encoded once is never encoded again.
 
 The key is a digest of the input's bytes, of the encoder's weights and of how the input was prepared, so an entry can
-be out of date in no way; deleting the folder costs only time.
+be out of date in no way; deleting the folder costs only time. When the folder outgrows its limit, what was not used for
+longest goes first.
 """
 
 from __future__ import annotations
@@ -9,18 +10,23 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from medfuse.errors import ConfigError
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
+DEFAULT_GB = 20  # 10⁹ bytes
 PREPARATION = 2  # raise it when reading, fitting or windows change what an encoder is given
 
 
@@ -41,15 +47,40 @@ def digest_of(module: nn.Module) -> str:
     return digest.hexdigest()
 
 
+def default_limit() -> int:
+    """Bytes that a cache may take: `MEDFUSE_CACHE_GB`, or 20 GB.
+
+    Raises:
+        ConfigError: If the variable holds no number above 0.
+    """
+    given = os.environ.get("MEDFUSE_CACHE_GB") or str(DEFAULT_GB)
+    try:
+        size = float(given)
+    except ValueError:
+        size = math.nan
+    if not 0 < size < math.inf:
+        message = f"MEDFUSE_CACHE_GB is '{given}'; it should be a number of gigabytes, such as 20"
+        raise ConfigError(message)
+    return max(1, round(size * 1e9))
+
+
 class TokenCache:
     """Arrays with the warnings that came with them, one file an entry.
 
+    Several threads and processes may share a folder: an entry is written in one step, one that another has evicted
+    counts as absent, and one that is being read stays readable until it is closed.
+
     Args:
         folder: Where entries lie; it is made when the first is written.
+        limit: Bytes that all entries together may take, exceeded for a while by no more than a twentieth; None takes
+            `default_limit()`.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, limit: int | None = None) -> None:
         self.folder = folder
+        self.limit = limit or default_limit()
+        self._unchecked = 0  # bytes written since the folder was last measured
+        self._counting, self._evicting = Lock(), Lock()
 
     def get(self, key: str) -> tuple[torch.Tensor, tuple[str, ...]] | None:
         """The entry, or None; an entry that cannot be read counts as absent."""
@@ -58,9 +89,12 @@ class TokenCache:
         try:
             with safe_open(self._path(key), framework="pt") as stored:
                 warnings = json.loads((stored.metadata() or {}).get("warnings", "[]"))
-                return stored.get_tensor("tokens"), tuple(warnings)
+                tokens = stored.get_tensor("tokens")
         except (OSError, SafetensorError, ValueError):
             return None
+        with contextlib.suppress(OSError):
+            os.utime(self._path(key))  # used now; the time of access is not kept on every disk
+        return tokens, tuple(warnings)
 
     def put(self, key: str, tokens: torch.Tensor, warnings: Sequence[str]) -> None:
         """Write an entry in one step; a disk that is full or read-only costs the entry, not the run."""
@@ -78,6 +112,39 @@ class TokenCache:
             except OSError:
                 Path(partial).unlink(missing_ok=True)
                 raise
+            self._count(len(content))
+
+    def evict(self) -> int:
+        """Remove what was not used for longest until nine tenths of the limit are left; the bytes removed."""
+        found = []
+        for path in self.folder.glob("??/*.safetensors"):
+            with contextlib.suppress(OSError):  # another process may evict too
+                kept = path.stat()
+                found.append((kept.st_mtime, kept.st_size, path))
+        excess = sum(size for _, size, _ in found) - self.limit
+        if excess <= 0:
+            return 0
+        wanted, removed = excess + self.limit // 10, 0
+        for _, size, path in sorted(found):
+            if removed >= wanted:
+                break
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+            removed += size
+        return removed
+
+    def _count(self, size: int) -> None:
+        """Measure the folder whenever a twentieth of the limit was written."""
+        with self._counting:
+            self._unchecked += size
+            if self._unchecked < self.limit // 20:
+                return
+            self._unchecked = 0
+        if self._evicting.acquire(blocking=False):  # one thread is enough
+            try:
+                self.evict()
+            finally:
+                self._evicting.release()
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.safetensors"

@@ -135,6 +135,16 @@ class CaseEncoder:
         if text is not None and self.text is not None:
             self._text, self._digests["text"] = text, f"{self._digests['text']} {engine}"
 
+    def encode_pixels(self, pixels: Tensor) -> Tensor:
+        """Tokens [N, L, D] of fitted scans [N, S, S], by the engine in use."""
+        assert self._image is not None
+        return self._image(pixels)
+
+    def encode_ids(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Tokens [N, T, D] of padded windows [N, T], by the engine in use."""
+        assert self._text is not None
+        return self._text(ids, mask)
+
     def stream(self, cases: Iterable[Case]) -> Iterator[EncodedCase]:
         """Encode cases in order; memory holds a few chunks of them, however many there are."""
         remaining = iter(cases)

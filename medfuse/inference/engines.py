@@ -22,6 +22,7 @@ import torch
 from torch import nn
 
 from medfuse.bundle import Bundle
+from medfuse.cohort import Cohort
 from medfuse.encoders.bert import Bert
 from medfuse.encoders.cache import digest_of
 from medfuse.encoders.cases import CaseEncoder
@@ -100,7 +101,8 @@ def _judge(bundle: Bundle, folder: Path) -> tuple[dict[str, list[float]], dict[s
     from medfuse.synthetic import make_cohort
 
     with tempfile.TemporaryDirectory() as made:
-        cases = make_cohort(Path(made) / "cohort", cases=PROBES, seed=0).cases
+        make_cohort(made, cases=PROBES, seed=0)
+        cases = Cohort.load(made).cases
         predictors = {}
         for name in ENGINES:
             predictor = Predictor(bundle, engine="torch")

@@ -82,7 +82,7 @@ def test_auto_takes_the_fastest_that_passes_and_remembers_it(tiny_bundle: Path, 
 def test_auto_judges_by_the_bundle_itself(tiny_bundle: Path, folder: Path) -> None:
     seconds, probabilities = engines._judge(Bundle.load(tiny_bundle), folder)
     assert set(seconds) == set(engines.ENGINES)
-    assert abs(probabilities["onnx"] - probabilities["torch"]).max() < 1e-3
+    assert 0 < abs(probabilities["onnx"] - probabilities["torch"]).max() < 1e-3  # not 0: the scans were read
     assert probabilities["torch"].max() > 0
 
 
