@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,8 @@ class Bundle:
         reference: What the calibration cases were like, to tell drift by; None if there were none.
         weights: What each encoder's weights came from.
         seen: Salted digests of the patients by split, so that an evaluation can leave them out.
+        contents: Digests of their scans and longer notes, so that they are known under other names too; None in a
+            bundle that was made before these were kept.
         facts: What training found (counts, validation loss, …), for the model card.
         urgency: Weight by label that the cohort stated.
         digest: Digest of the saved bundle; empty before it is saved.
@@ -63,6 +65,7 @@ class Bundle:
     reference: Reference | None = None
     weights: Mapping[str, WeightsReceipt] = field(default_factory=dict)
     seen: Mapping[Split, frozenset[str]] = field(default_factory=dict)
+    contents: frozenset[str] | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     urgency: Mapping[str, float] = field(default_factory=dict)
     digest: str = ""
@@ -86,6 +89,10 @@ class Bundle:
         """The split in which training saw a patient; None if it never did."""
         known = patient_digest(patient_id)
         return next((split for split, members in self.seen.items() if known in members), None)
+
+    def saw(self, contents: Iterable[str]) -> bool:
+        """Whether training, validation or calibration had a scan or note with one of these digests."""
+        return self.contents is not None and not self.contents.isdisjoint(contents)
 
     def save(self, folder: str | Path) -> Path:
         """Write the bundle in one step: a crash leaves no folder that looks whole.
@@ -121,6 +128,7 @@ class Bundle:
             "calibration": self.calibration.to_dict(),
             "weights": {name: asdict(receipt) for name, receipt in self.weights.items()},
             "seen": {split: sorted(members) for split, members in self.seen.items()},
+            "contents": None if self.contents is None else sorted(self.contents),
         }
         _write_json(partial / "bundle.json", content)
         _write_json(partial / "metrics.json", dict(self.facts))
@@ -175,6 +183,7 @@ class Bundle:
             outliers=Outliers.load(folder / _OUTLIERS) if (folder / _OUTLIERS).exists() else None,
             weights={name: WeightsReceipt(**receipt) for name, receipt in content["weights"].items()},
             seen={split: frozenset(members) for split, members in content["seen"].items()},
+            contents=None if content.get("contents") is None else frozenset(content["contents"]),
             facts=json.loads((folder / "metrics.json").read_text(encoding="utf-8")),
             urgency=content["urgency"],
             digest=digest,

@@ -160,6 +160,8 @@ class Prediction:
         probabilities: Calibrated probability by label; empty if `error`.
         prediction_set: Labels that cannot be excluded at the bundle's coverage (conformal prediction).
         abstain: Whether the set names no single answer, which a reader should take as "not sure".
+        flagged: Labels whose probability reaches the threshold that keeps the bundle's stated sensitivity; none if it
+            states none.
         modalities: The modalities that were present and used.
         contributions: Shapley value by modality on the probability of the most probable label; they add up to that
             probability minus the one with nothing present.
@@ -173,6 +175,7 @@ class Prediction:
     probabilities: Mapping[str, float] = field(default_factory=dict)
     prediction_set: tuple[str, ...] = ()
     abstain: bool = True
+    flagged: tuple[str, ...] = ()
     modalities: tuple[Modality, ...] = ()
     contributions: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()

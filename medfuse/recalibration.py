@@ -89,11 +89,21 @@ def recalibrate(
     cases = _cases(bundle, cohort)
     predictor = Predictor(bundle, cache=TokenCache(cache or default_cache()))
     encoded: list[EncodedCase] = []
+    known: list[str] = []
     for one in predictor.encoder.stream(cases):
+        if bundle.saw(one.contents):
+            known.append(one.case.case_id)
         if one.parts:
             encoded.append(one)
         if progress is not None:
             progress(1)
+    if known:
+        message = (
+            f"{cohort.folder}: {len(known)} of {len(cases)} cases hold a scan or note that this bundle was trained or"
+            f" calibrated on, under other patients ({', '.join(known[:5])}); calibrating on them would promise too"
+            " much, so leave them out"
+        )
+        raise CohortError(message)
     if not encoded:
         message = f"{cohort.folder}: none of the labelled cases can be read; nothing to calibrate on"
         raise CohortError(message)
@@ -117,6 +127,7 @@ def recalibrate(
         calibration=new,
         reference=reference_of(bundle.model, new, encoded, decided),
         seen={**bundle.seen, "calibration": bundle.seen.get("calibration", frozenset()) | digests},
+        contents=None if bundle.contents is None else bundle.contents.union(*(one.contents for one in encoded)),
         facts={
             **bundle.facts,
             "calibration": dict(new.choice),

@@ -11,19 +11,20 @@ from medfuse.cohort import Cohort
 from medfuse.errors import CohortError
 from medfuse.inference import Predictor
 from medfuse.recalibration import recalibrate
-from tests.conftest import LABELS
+from tests.conftest import LABELS, make_tiny
 
 
 @pytest.fixture(scope="module")
-def elsewhere(tiny_cohort: Cohort) -> Cohort:
-    """The same inputs as of other patients, nine of ten labelled `clear`: whatever the model says is too much."""
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
+    """Inputs of the same kind of other patients, nine of ten labelled `clear`: whatever the model says is too much."""
+    made = make_tiny(tmp_path_factory.mktemp("elsewhere") / "cohort", seed=1)
     rng = np.random.default_rng(0)
     cases = []
-    for case in tiny_cohort.cases:
+    for case in made.cases:
         label = "clear" if rng.random() < 0.9 else next(name for name, value in case.labels.items() if value)
         labels = {name: int(name == label) for name in LABELS}
         cases.append(replace(case, patient_id=f"other-{case.case_id}", split=None, labels=labels))
-    return replace(tiny_cohort, cases=tuple(cases), name="elsewhere")
+    return replace(made, cases=tuple(cases), name="elsewhere")
 
 
 def test_another_site_is_calibrated_and_the_old_calibration_kept(
@@ -60,10 +61,15 @@ def test_too_few_cases_leave_the_bundle_as_it_is(tiny_bundle: Path, elsewhere: C
     assert "8 cases of 8 patients are too few" in found.verdict
 
 
-def test_patients_of_training_are_refused(tiny_bundle: Path, tiny_cohort: Cohort, elsewhere: Cohort) -> None:
+def test_patients_of_training_are_refused(
+    tiny_bundle: Path, tiny_cohort: Cohort, elsewhere: Cohort, token_cache: Path
+) -> None:
     mixed = replace(elsewhere.cases[0], patient_id=tiny_cohort.in_split("train")[0].patient_id)
     with pytest.raises(CohortError, match=r"1 of 48 patients were seen"):
         recalibrate(tiny_bundle, replace(elsewhere, cases=(mixed, *elsewhere.cases[1:])))
+    copied = replace(elsewhere.cases[0], scans=tiny_cohort.in_split("train")[0].scans)
+    with pytest.raises(CohortError, match=r"1 of 48 cases hold a scan or note"):
+        recalibrate(tiny_bundle, replace(elsewhere, cases=(copied, *elsewhere.cases[1:])), cache=token_cache)
     blank = tuple(replace(case, labels=dict.fromkeys(LABELS)) for case in elsewhere.cases)
     with pytest.raises(CohortError, match="no labelled case"):
         recalibrate(tiny_bundle, replace(elsewhere, cases=blank))

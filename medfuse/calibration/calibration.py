@@ -121,6 +121,8 @@ class Calibration:
 def pattern_of(present: Bool[ndarray, "n m"] | Sequence[Sequence[bool]]) -> Int[ndarray, " n"]:
     """The pattern of each case [N]: a binary number, the first modality its lowest bit (the order of `patterns`)."""
     found = np.asarray(present, dtype=bool)
+    if not len(found):
+        return np.zeros(0, dtype=int)
     return np.asarray(found @ (1 << np.arange(found.shape[1])), dtype=int)
 
 

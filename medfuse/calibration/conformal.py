@@ -128,6 +128,17 @@ class ConformalSets:
             return np.asarray(inside.sum(axis=1) != 1)
         return np.asarray((inside == self._within(1 - probability, absent_limit)).any(axis=1))
 
+    def allows_absence(
+        self,
+        probability: Float[ndarray, "n c"],
+        present: Int[ndarray, " n"] | None = None,  # noqa: ARG002
+    ) -> Bool[ndarray, "n c"]:
+        """Whether the absence of a label cannot be excluded either [N, C]; in a multilabel task only."""
+        probability = np.asarray(probability, dtype=float)
+        if self.task == "multiclass":
+            return np.ones(probability.shape, dtype=bool)
+        return self._within(1 - probability, self._limits()[1])
+
     def _limits(self) -> tuple[ndarray, ndarray]:
         """Thresholds of present and of absent, to compare with [N, C]."""
         return np.array(self.thresholds_), np.array(self.thresholds_)

@@ -102,6 +102,12 @@ class PatternSets(ConformalSets):
         """Whether a case's set names no single answer [N]."""
         return self._each("abstains", probability, present)
 
+    def allows_absence(
+        self, probability: Float[ndarray, "n c"], present: Int[ndarray, " n"] | None = None
+    ) -> Bool[ndarray, "n c"]:
+        """Whether the absence of a label cannot be excluded either [N, C]; in a multilabel task only."""
+        return self._each("allows_absence", probability, present)
+
     def _each(self, method: str, probability: ndarray, present: ndarray | None) -> ndarray:
         probability = np.asarray(probability, dtype=float)
         _, _, present = self._checked(probability, probability, present)

@@ -11,7 +11,7 @@ import numpy as np
 from medfuse.errors import BundleError
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Bool, Float
     from numpy import ndarray
 
 
@@ -67,6 +67,14 @@ class SensitivityThresholds:
             safe = int((tail <= 1 - confidence).sum())
             found.append(float(scores[safe - 1]) if safe else None)
         return cls(sensitivity, confidence, tuple(found), tuple(map(len, positives)))
+
+    def limits(self) -> Float[ndarray, " c"]:
+        """The thresholds as numbers [C]; NaN where there is none."""
+        return np.array([np.nan if one is None else one for one in self.thresholds])
+
+    def flags(self, probability: Float[ndarray, "n c"]) -> Bool[ndarray, "n c"]:
+        """Which labels reach their threshold [N, C]; never one that has none."""
+        return np.asarray(np.asarray(probability, dtype=float) >= np.nan_to_num(self.limits(), nan=2.0))
 
     def to_dict(self) -> dict[str, Any]:
         """What a bundle stores, ready for JSON."""

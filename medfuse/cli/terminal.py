@@ -40,19 +40,22 @@ def table(title: str, header: Iterable[str], rows: Iterable[Iterable[str]]) -> N
     Console(width=None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", "100"))).print(drawn)
 
 
-def show_metrics(metrics: Mapping[str, Any], out: Path) -> None:
+def show_metrics(metrics: Mapping[str, Any], out: Path, *, title: str = "") -> None:
     """Print the figures of an evaluation and where its report lies."""
     summary = metrics["summary"]
     rows = [("this model", summary)]
     rows += list(metrics.get("baselines", {}).items())
     names = ("auroc", "auprc", "brier", "ece", "log_loss")
+    head = f"{summary['n_cases']} cases of {summary['n_patients']} patients, 95 % intervals"
     table(
-        f"{summary['n_cases']} cases of {summary['n_patients']} patients, 95 % intervals",
+        f"{title}: {head}" if title else head,
         ("", *(name.upper().replace("_", " ") for name in names)),
         [(name, *(with_interval(found[metric]) for metric in names)) for name, found in rows],
     )
     for evidence, value in (summary.get("best_reachable_auroc") or {}).items():
         typer.echo(f"best reachable AUROC from {evidence}: {value:.3f}")
+    for note in metrics.get("notes", ()):
+        typer.echo(note)
     for verdict in metrics.get("use", {}).get("verdicts", {}).values():
         typer.echo(verdict["sentence"])
     typer.echo(f"Report: {out / 'report.html'}")

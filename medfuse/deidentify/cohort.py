@@ -8,28 +8,25 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from medfuse.case import Case, Note, Scan
 from medfuse.cohort import Cohort
-from medfuse.deidentify.dicom import KEEPABLE, clean, identifiers, open_dicom
+from medfuse.deidentify.dicom import KEEPABLE
+from medfuse.deidentify.note import clean_note, moved_time, names_in_note
 from medfuse.deidentify.pseudonym import Pseudonyms
+from medfuse.deidentify.scan import Rules, clean_scan, names_in_scan
 from medfuse.deidentify.text import OLDEST, Screen
 from medfuse.errors import CohortError, NoteError, ScanError
-from medfuse.imaging import read_scan
-from medfuse.imaging.boundary import UnreadableError
-from medfuse.imaging.content import kind_of
-from medfuse.notes import read_note
-from medfuse.splits import day_of
 
 REPORT = "DEIDENTIFICATION.md"
 PROMISES = """\
 ## What this cannot promise
 
 - Names that stand only in free text, without a title, a header or a known name beside them, are not found. The screen
-  knows the names of the DICOM headers of the same patient, the ids of the table, and patterns; it does not read.
+  knows the names of the DICOM headers and FHIR resources of the same patient, the ids of the table, and patterns; it
+  does not read.
 - Text in the pixels is not read. Scans whose header or device speaks for burned-in text are listed below; look at them,
   and at a sample of the others.
 - A face can be told from a CT or MR of the head, a person from rare findings or from values together. Whoever has other
@@ -65,9 +62,7 @@ class Deidentified:
 class _Work:
     """What is shared while cases are done one by one."""
 
-    pseudonyms: Pseudonyms
-    keep: Collection[str]
-    blank: bool
+    rules: Rules
     out: Path
     replaced: Counter[str] = field(default_factory=Counter)
     burned_in: dict[str, str] = field(default_factory=dict)
@@ -86,8 +81,9 @@ def deidentify(
 ) -> Deidentified:
     """Write a cohort without what names its patients; the old one stays as it is.
 
-    Patients, cases and files get new names, DICOM headers follow PS3.15 (`deidentify/dicom.py`), pictures lose their
-    metadata, notes and cells are screened. A file that cannot be cleaned is left out and counted.
+    Patients, cases and files get new names, DICOM headers follow PS3.15 (`deidentify/dicom.py`), of a series in every
+    file, pictures and NIfTI volumes lose their metadata, notes and cells are screened. A file that cannot be cleaned is
+    left out and counted.
 
     Args:
         source: A cohort.
@@ -113,7 +109,7 @@ def deidentify(
         raise CohortError(message)
     partial = out.with_name(out.name + ".deidentifying.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    work = _Work(Pseudonyms(key or secrets.token_bytes(32)), keep, blank, partial)
+    work = _Work(Rules(Pseudonyms(key or secrets.token_bytes(32)), keep, blank), partial)
     try:
         (partial / "scans").mkdir(parents=True)
         (partial / "notes").mkdir()
@@ -147,51 +143,53 @@ def _splits(cohort: Cohort) -> dict[str, Any]:
 
 
 def _names(case: Case) -> set[str]:
-    """Identifiers in the headers of a case's scans; files that are no DICOM, or broken, have none."""
+    """What names a case: its id, and identifiers in its scans' headers and its notes' documents."""
     names = {case.case_id}
     for scan in case.scans:
-        try:
-            if _kind(scan.path) == "DICOM":
-                names |= identifiers(open_dicom(scan.path))
-        except ScanError:
-            continue
+        names |= names_in_scan(scan.path)
+    for note in case.notes:
+        names |= names_in_note(note.path) if note.path else set()
     return names
-
-
-def _kind(path: Path) -> str:
-    if path.is_dir():
-        message = "a series in a folder is not de-identified; name its files one by one"
-        raise ScanError(message)
-    try:
-        return kind_of(path.read_bytes())
-    except UnreadableError as error:
-        raise ScanError(str(error)) from error
-    except OSError as error:
-        message = "it cannot be opened"
-        raise ScanError(message) from error
 
 
 def _case(case: Case, number: int, names: set[str], work: _Work) -> Case:
     case_id = f"case{number:06}"
-    screen = Screen(names)
+    screen, pseudonyms = Screen(names), work.rules.pseudonyms
     scans = []
     for place, scan in enumerate(case.scans, start=1):
         try:
-            scans.append(_scan(scan, f"{case_id}_{place}", case.patient_id, names, work))
+            clean = clean_scan(
+                scan.path,
+                out=work.out,
+                name=f"{case_id}_{place}",
+                patient=case.patient_id,
+                known=names,
+                rules=work.rules,
+            )
         except ScanError as error:
             work.left_out.append(f"row {number + 1}, scan {place}: {error}")
+            continue
+        scans.append(Scan(clean.path))
+        if clean.burned_in:
+            work.burned_in[clean.path.as_posix()] = clean.burned_in
+        work.blanked += clean.blanked
+        work.left_out += [f"row {number + 1}, scan {place}: {line}" for line in clean.left_out]
     notes = []
     for place, note in enumerate(case.notes, start=1):
+        assert note.path is not None
         try:
-            notes.append(_note(note, f"{case_id}_{place}", screen, work))
+            text, counts = clean_note(note.path, patient=case.patient_id, screen=screen, pseudonyms=pseudonyms)
         except NoteError as error:
-            reason = str(error).removeprefix(f"{note.path.name}: ") if note.path else str(error)
+            reason = str(error).removeprefix(f"{note.path.name}: ")
             work.left_out.append(f"row {number + 1}, note {place}: {reason}")
-    day = day_of(case.time)
+            continue
+        work.replaced += counts
+        notes.append(Note(Path("notes") / f"{case_id}_{place}.txt"))
+        (work.out / "notes" / f"{case_id}_{place}.txt").write_text(text, encoding="utf-8", newline="\n")
     return Case(
         case_id=case_id,
-        patient_id=work.pseudonyms.patient(case.patient_id),
-        time=work.pseudonyms.moved(day, case.patient_id).isoformat() if day else _cell(case.time, screen, work),
+        patient_id=pseudonyms.patient(case.patient_id),
+        time=moved_time(case.time, case.patient_id, pseudonyms) or _cell(case.time, screen, work),
         split=case.split,
         scans=tuple(scans),
         notes=tuple(notes),
@@ -199,60 +197,6 @@ def _case(case: Case, number: int, names: set[str], work: _Work) -> Case:
         labels=case.labels,
         groups={name: _cell(value, screen, work) or "" for name, value in case.groups.items()},
     )
-
-
-def _scan(scan: Scan, name: str, patient: str, names: set[str], work: _Work) -> Scan:
-    if _kind(scan.path) == "DICOM":
-        dataset = open_dicom(scan.path)
-        cleaned = clean(
-            dataset, patient=patient, pseudonyms=work.pseudonyms, known=names, keep=work.keep, blank=work.blank
-        )
-        target = Path("scans") / f"{name}.dcm"
-        if cleaned.burned_in and not cleaned.blanked:
-            work.burned_in[target.as_posix()] = cleaned.burned_in
-        work.blanked += cleaned.blanked
-        content = cleaned.content
-    else:
-        target = Path("scans") / f"{name}.png"
-        content = _picture(scan.path)
-        work.burned_in[target.as_posix()] = "a picture, of which no header says how it was made"
-    (work.out / target).write_bytes(content)
-    return Scan(target)
-
-
-def _picture(path: Path) -> bytes:
-    """The pixels of a picture as a PNG without any metadata.
-
-    Raises:
-        ScanError: If it cannot be read.
-    """
-    import numpy as np
-    from PIL import Image
-
-    try:
-        read = read_scan(path)
-    except ScanError as error:
-        message = str(error).removeprefix(f"{path.name}: ")
-        raise ScanError(message) from error
-    assert read.pixels is not None
-    assert read.receipt is not None
-    if read.pixels.ndim == 3:
-        message = "a volume is de-identified only as one DICOM file; convert it"
-        raise ScanError(message)
-    deep = read.receipt.bits > 8
-    stored = np.rint(read.pixels * (65535 if deep else 255)).astype(np.uint16 if deep else np.uint8)
-    stream = BytesIO()
-    Image.fromarray(stored).save(stream, format="PNG")
-    return stream.getvalue()
-
-
-def _note(note: Note, name: str, screen: Screen, work: _Work) -> Note:
-    assert note.path is not None
-    text, counts = screen.apply(read_note(note.path).text or "")
-    work.replaced += counts
-    target = Path("notes") / f"{name}.txt"
-    (work.out / target).write_text(text, encoding="utf-8", newline="\n")
-    return Note(target)
 
 
 def _cell(text: str | None, screen: Screen, work: _Work) -> str | None:

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 from medfuse.deidentify.pseudonym import Pseudonyms
 from medfuse.deidentify.text import OLDEST, plain_of, words_of
 from medfuse.errors import ScanError
+from medfuse.imaging.boundary import UnreadableError
 from medfuse.imaging.elements import BROKEN
 
 # Options of PS3.15 table E.1-1: what each retains, and its code of CID 7050.
@@ -58,25 +58,22 @@ class CleanObject:
     blanked: bool
 
 
-def open_dicom(path: Path) -> Any:
+def open_dicom(data: bytes) -> Any:
     """The data set of a file with its values read.
 
     Raises:
         ScanError: If it is no DICOM file that can be parsed.
     """
-    from pydicom import dcmread
+    from medfuse.imaging.dicom import parse
 
-    from medfuse.imaging.boundary import hush
-
-    hush()
     try:
-        dataset = dcmread(path, force=True)
+        dataset = parse(data).dataset
         if not len(dataset) or "SOPClassUID" not in dataset:
             message = "no DICOM object"
             raise ScanError(message)
         for _ in dataset.iterall():
             pass
-    except BROKEN as error:
+    except (*BROKEN, UnreadableError) as error:
         message = "its header is broken"
         raise ScanError(message) from error
     return dataset

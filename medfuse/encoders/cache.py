@@ -65,7 +65,7 @@ def default_limit() -> int:
 
 
 class TokenCache:
-    """Arrays with the warnings that came with them, one file an entry.
+    """Arrays with the warnings and the digests of content that came with them, one file an entry.
 
     Several threads and processes may share a folder: an entry is written in one step, one that another has evicted
     counts as absent, and one that is being read stays readable until it is closed.
@@ -82,26 +82,28 @@ class TokenCache:
         self._unchecked = 0  # bytes written since the folder was last measured
         self._counting, self._evicting = Lock(), Lock()
 
-    def get(self, key: str) -> tuple[torch.Tensor, tuple[str, ...]] | None:
-        """The entry, or None; an entry that cannot be read counts as absent."""
+    def get(self, key: str) -> tuple[torch.Tensor, tuple[str, ...], tuple[str, ...]] | None:
+        """Tokens, warnings and contents of the entry, or None; one that cannot be read or lacks any is absent."""
         from safetensors import SafetensorError, safe_open
 
         try:
             with safe_open(self._path(key), framework="pt") as stored:
-                warnings = json.loads((stored.metadata() or {}).get("warnings", "[]"))
+                told = stored.metadata() or {}
+                warnings, contents = (tuple(json.loads(told[name])) for name in ("warnings", "contents"))
                 tokens = stored.get_tensor("tokens")
-        except (OSError, SafetensorError, ValueError):
+        except (KeyError, OSError, SafetensorError, ValueError):
             return None
         with contextlib.suppress(OSError):
             os.utime(self._path(key))  # used now; the time of access is not kept on every disk
-        return tokens, tuple(warnings)
+        return tokens, warnings, contents
 
-    def put(self, key: str, tokens: torch.Tensor, warnings: Sequence[str]) -> None:
+    def put(self, key: str, tokens: torch.Tensor, warnings: Sequence[str], contents: Sequence[str] = ()) -> None:
         """Write an entry in one step; a disk that is full or read-only costs the entry, not the run."""
         from safetensors.torch import save
 
         path = self._path(key)
-        content = save({"tokens": tokens.contiguous()}, metadata={"warnings": json.dumps(list(warnings))})
+        told = {"warnings": json.dumps(list(warnings)), "contents": json.dumps(list(contents))}
+        content = save({"tokens": tokens.contiguous()}, metadata=told)
         with contextlib.suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
             handle, partial = tempfile.mkstemp(dir=path.parent, suffix=".partial")

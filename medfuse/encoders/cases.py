@@ -19,6 +19,7 @@ import torch
 from medfuse.case import Case, Modality, Note, Scan
 from medfuse.config import Config
 from medfuse.encoders.cache import TokenCache, digest_of, half, key_of
+from medfuse.encoders.contents import contents_of_note, contents_of_scan
 from medfuse.encoders.image import ImageEncoder
 from medfuse.encoders.tabular import Column
 from medfuse.encoders.text import NoteTokenizer, TextEncoder, pad
@@ -51,12 +52,14 @@ class EncodedCase:
             `tabular`: encoded values [C].
         warnings: What a reader must know about the input.
         unreadable: Files that could not be read, one line each.
+        contents: Digests of what its scans and longer notes hold, whatever they are called (see `contents.py`).
     """
 
     case: Case
     parts: Mapping[Modality, Tensor]
     warnings: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
+    contents: tuple[str, ...] = ()
 
 
 @dataclass
@@ -68,6 +71,7 @@ class _Item:
     pixels: Tensor | None = None
     windows: list[tuple[list[int], list[bool]]] = field(default_factory=list)
     warnings: tuple[str, ...] = ()
+    contents: tuple[str, ...] = ()
 
 
 @dataclass
@@ -79,6 +83,7 @@ class _Read:
     text: _Item | None = None
     warnings: list[str] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
+    contents: list[str] = field(default_factory=list)
 
 
 class CaseEncoder:
@@ -180,6 +185,7 @@ class CaseEncoder:
                     read.unreadable.append(str(error))
                 else:
                     read.scans.append(item)
+                    read.contents.extend(item.contents)
                     read.warnings.extend(f"scan {scan.path.name}: {warning}" for warning in item.warnings)
             if (count := len(case.scans)) > (limit := self.config.image.max_scans):
                 read.warnings.append(f"{count} scans; the first {limit} are used")
@@ -194,14 +200,16 @@ class CaseEncoder:
         if self.cache is not None and self.image is not None:
             key = key_of("image", _bytes_digest(scan.path), self._digests["image"], *settings)
             if (entry := self.cache.get(key)) is not None:
-                return _Item(key, tokens=entry[0], warnings=entry[1])
+                tokens, warnings, contents = entry
+                return _Item(key, tokens=tokens, warnings=warnings, contents=contents)
         if scan.pixels is None:
             scan = read_scan(scan.path, series=part.series, slices=part.slices)
         fitted = fit_scan(scan, part.size, equalise=part.equalise)
         assert fitted.pixels is not None
         assert fitted.receipt is not None
         pixels = torch.from_numpy(fitted.pixels).reshape(-1, *fitted.pixels.shape[-2:])
-        item = _Item(key, pixels=pixels, warnings=fitted.receipt.warnings)
+        contents = contents_of_scan(fitted.receipt.sha256, fitted.pixels)
+        item = _Item(key, pixels=pixels, warnings=fitted.receipt.warnings, contents=contents)
         self._encode_scan(item)
         return item
 
@@ -212,11 +220,12 @@ class CaseEncoder:
         for note in case.notes:
             name = note.path.name if note.path else "as given"
             try:
-                whole = _read(note)
+                whole = whole_note(note)
             except NoteError as error:
                 read.unreadable.append(str(error))
                 continue
             read.warnings.extend(f"note {name}: {warning}" for warning in whole.warnings)
+            read.contents.extend(contents_of_note(whole.text or ""))
             selected = select(whole, exclude=self.config.text.exclude_sections).strip()
             if selected:
                 texts.append(selected)
@@ -284,7 +293,7 @@ class CaseEncoder:
     def _keep(self, item: _Item, tokens: Tensor) -> None:
         item.tokens, item.pixels = tokens, None
         if self.cache is not None:
-            self.cache.put(item.key, tokens, item.warnings)
+            self.cache.put(item.key, tokens, item.warnings, item.contents)
 
     def _finish(self, read: _Read) -> EncodedCase:
         parts: dict[Modality, Tensor] = {}
@@ -304,7 +313,8 @@ class CaseEncoder:
                 read.warnings.append(
                     f"column '{column.name}' holds a category that training never saw; taken as missing"
                 )
-        return EncodedCase(read.case, parts, tuple(read.warnings + read.unreadable), tuple(read.unreadable))
+        warnings = tuple(read.warnings + read.unreadable)
+        return EncodedCase(read.case, parts, warnings, tuple(read.unreadable), tuple(read.contents))
 
 
 def is_frozen(config: Config, modality: Modality) -> bool:
@@ -316,7 +326,12 @@ def is_frozen(config: Config, modality: Modality) -> bool:
     return False
 
 
-def _read(note: Note) -> Note:
+def whole_note(note: Note) -> Note:
+    """The note with its text and sections, read if need be.
+
+    Raises:
+        NoteError: If it cannot be read.
+    """
     if note.text is not None:
         return note if note.sections else note_from_text(note.text)
     if note.path is None:

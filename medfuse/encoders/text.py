@@ -53,6 +53,11 @@ class NoteTokenizer:
             made.append((encoding.ids, kept))
         return made
 
+    def offsets(self, text: str) -> list[list[tuple[int, int]]]:
+        """Start and end in the text of every token of every window, as `windows` has them; (0, 0) for special ones."""
+        first = self.tokenizer.encode(text)
+        return [list(encoding.offsets) for encoding in (first, *first.overflowing)]
+
     def to_json(self) -> str:
         """The tokenizer as its library writes it."""
         return str(self.tokenizer.to_str())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from medfuse.evaluation.evaluate import Evaluation, evaluate
+from medfuse.evaluation.evaluate import Evaluation, evaluate, evaluate_cohorts
 from medfuse.evaluation.folds import cross_validate
 
-__all__ = ["Evaluation", "cross_validate", "evaluate"]
+__all__ = ["Evaluation", "cross_validate", "evaluate", "evaluate_cohorts"]

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from medfuse.evaluation.panels import GREY, INK, RUST, Line, Panel
+from medfuse.evaluation.panels import BLUE, GREY, INK, RUST, Line, Panel
 
 _DIAGONAL = Line((0, 1), (0, 1), colour=GREY, dashed=True)
 
 
 def figures(metrics: Mapping[str, Any]) -> dict[str, list[Panel]]:
-    """By name (`reliability`, `decision`, `stress`) the panels of each figure; a figure without data is not there."""
-    found = {"reliability": _reliability(metrics), "decision": _decision(metrics), "stress": _stress(metrics)}
+    """By name the panels of each figure; a figure without data is not there."""
+    found = {
+        "reliability": _reliability(metrics),
+        "decision": _decision(metrics),
+        "abstention": _abstention(metrics),
+        "stress": _stress(metrics),
+    }
     return {name: panels for name, panels in found.items() if panels}
 
 
@@ -57,6 +62,20 @@ def _decision(metrics: Mapping[str, Any]) -> list[Panel]:
             Line(at, model, "model", low=low, high=high),
         ]
         panels.append(Panel(label, lines, ("threshold probability", 0, 1), ("net benefit", -share / 2, share * 1.15)))
+    return panels
+
+
+def _abstention(metrics: Mapping[str, Any]) -> list[Panel]:
+    """Error among the cases that are kept, over all and among the cases of each label."""
+    found = metrics.get("abstention") or {}
+    curves = {"all cases": found.get("curve"), **{k: v and v["curve"] for k, v in found.get("by_label", {}).items()}}
+    panels = []
+    for name, curve in curves.items():
+        if curve:
+            at, risk = ([point[key] for point in curve] for key in ("coverage", "risk"))
+            level = Line((0, 1), (risk[-1], risk[-1]), colour=GREY, dashed=True)
+            lines = [level, Line(at, risk, "error", RUST if name == "all cases" else BLUE)]
+            panels.append(Panel(name, lines, ("share kept", 0, 1), ("error", 0, max(0.05, 1.1 * max(risk)))))
     return panels
 
 

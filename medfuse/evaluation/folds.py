@@ -11,7 +11,8 @@ from medfuse.case import Split
 from medfuse.cohort import Cohort
 from medfuse.config import Config
 from medfuse.encoders.cache import TokenCache, default_cache
-from medfuse.evaluation.evaluate import Evaluation, Held, assemble, collect, fit_baselines
+from medfuse.evaluation.assemble import Evaluation, assemble
+from medfuse.evaluation.held import Held, collect, fit_baselines
 from medfuse.inference import Predictor
 from medfuse.splits import patient_folds
 from medfuse.training import fit

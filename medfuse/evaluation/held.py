@@ -17,7 +17,7 @@ from medfuse.evaluation.baselines import Baselines
 from medfuse.inference import Predictor
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Bool, Float
     from numpy import ndarray
 
 Progress = Callable[[int], None]
@@ -35,6 +35,9 @@ class Held:
         baselines: Probabilities [C] of each reference.
         thresholds: From which each label counts as predicted [C]; NaN where none is known.
         altered: By alteration and row, the probabilities [K, C] under it.
+        absent: Whether the absence of each label cannot be excluded [C].
+        promised: Thresholds that were to keep a stated sensitivity [C]; NaN where there is none.
+        logits: With all modalities, before calibration [C].
     """
 
     cases: list[Case] = field(default_factory=list)
@@ -44,6 +47,9 @@ class Held:
     baselines: dict[str, list[Float[ndarray, " c"]]] = field(default_factory=dict)
     thresholds: list[Float[ndarray, " c"]] = field(default_factory=list)
     altered: dict[Alteration, dict[int, Float[ndarray, "k c"]]] = field(default_factory=dict)
+    absent: list[Bool[ndarray, " c"]] = field(default_factory=list)
+    promised: list[Float[ndarray, " c"]] = field(default_factory=list)
+    logits: list[Float[ndarray, " c"]] = field(default_factory=list)
 
 
 def collect(
@@ -52,6 +58,7 @@ def collect(
     held: Held,
     *,
     thresholds: Mapping[str, float | None] | None = None,
+    admits: Callable[[EncodedCase], bool] | None = None,
     progress: Progress | None = None,
 ) -> None:
     """Classify cases and add what was said of them: for every pattern of modalities, and with evidence altered.
@@ -61,13 +68,20 @@ def collect(
         cases: The held-out cases.
         held: What is added to.
         thresholds: By label, fixed on other cases; None takes those that training left in the bundle.
+        admits: Whether a case that was read is held-out at all; None takes every case.
         progress: Called with the number of cases that are done.
     """
     bundle = predictor.bundle
     at = stored_thresholds(bundle) if thresholds is None else thresholds
     row = np.array([np.nan if (value := at.get(label)) is None else value for label in bundle.labels])
+    stated = bundle.calibration.sensitivity
+    promised = np.full(len(bundle.labels), np.nan) if stated is None else stated.limits()
     block: list[EncodedCase] = []
-    for batch, _, probability in predictor.probabilities(cases):
+    for read, has, logits in predictor.logits(cases):
+        if progress is not None:
+            progress(len(read))
+        rows = [place for place, one in enumerate(read) if admits is None or admits(one)]
+        batch, probability = [read[place] for place in rows], predictor.calibrated(has[:, rows], logits[:, rows])
         held.thresholds += [row] * len(batch)
         block += batch
         if len(block) >= BLOCK:
@@ -77,8 +91,9 @@ def collect(
         held.predictions += predictor.predictions(batch, probability)
         held.probability += list(probability.transpose(1, 0, 2))
         held.present += [tuple(one.parts) for one in batch]
-        if progress is not None:
-            progress(len(batch))
+        held.absent += list(bundle.conformal.allows_absence(probability[-1], has[-1, rows]))
+        held.promised += [promised] * len(batch)
+        held.logits += list(logits[-1, rows])
     _alter(predictor, block, held, start=len(held.cases) - len(block))
 
 

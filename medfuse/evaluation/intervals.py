@@ -157,21 +157,6 @@ def bca_interval(
     return float(low), float(high)
 
 
-def debiased_interval(values: Float[ndarray, " draws"], *, value: float, level: float = LEVEL) -> tuple[float, float]:
-    """The percentile interval less twice the bootstrap's estimate of bias, widened to hold the value itself.
-
-    For the calibration error: chance adds to the absolute difference of every bin, so the value lies above what it
-    estimates, and each draw lies above the value by about as much again. The bias estimate is the draws' mean less the
-    value (Efron & Tibshirani 1993, section 10.2); once brings the draws back to the value, twice to what is estimated.
-    Never below 0.
-    """
-    defined = values[~np.isnan(values)]
-    if not defined.size:
-        return math.nan, math.nan
-    low, high = percentile_interval(defined - 2 * (defined.mean() - value), level=level)
-    return max(0.0, min(low, value)), max(high, value)
-
-
 def wilson_interval(*, positive: float, total: float, level: float = LEVEL) -> tuple[float, float]:
     """An interval for a fraction that is right also near 0 and 1 and for few cases (Wilson 1927, JASA 22:209-212).
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medfuse.cohort import Task
+from medfuse.evaluation.binned import Gaps, error_interval, gaps_of
 from medfuse.evaluation.delong import delong
 from medfuse.evaluation.intervals import (
     bca_interval,
     bootstrap,
-    debiased_interval,
     jackknife,
     number,
     percentile_interval,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 METHOD = (
     "bias-corrected and accelerated bootstrap over patients (percentile where the bias has no estimate); that of ece "
-    "is the percentile interval less twice the estimated bias, widened to hold the value"
+    "and ece_debiased inverts tests of the size of the true gaps, and that of ece is widened to hold its value"
 )
 SAME = "every draw gives the same value, so an interval would be false certainty"
 ALIKE = "all probabilities are alike, so no case ranks above another"
@@ -68,6 +68,8 @@ class Measured:
             why = "no labelled case" if not len(self.truth) else "no label has cases with and cases without it"
             ranked = bool((~self.alike & ~np.isnan(self.value[name])).any())
             summary[name] = self._figure(name, value, draws, left_out, why, ranked=ranked)
+        gaps = gaps_of(self.truth, self.probability, self.patients)
+        summary["ece"], summary["ece_debiased"] = self._error(summary["ece"], gaps)
         chance = calibrated_ece(
             truth=self.truth, probability=self.probability, exclusive=self.exclusive, seed=self.seed
         )
@@ -112,9 +114,20 @@ class Measured:
             )
             for name in SCORED
         }
+        gaps = gaps_of(column[:, None], self.probability[:, index : index + 1], self.patients)
+        figures["ece"], figures["ece_debiased"] = self._error(figures["ece"], gaps)
         low, high = delong(column, self.probability[:, index], patients=self.patients).interval()
         figures["auroc_delong"] = {"low": number(low), "high": number(high)}
         return counts | {"prevalence": positive / n if n else None} | figures
+
+    def _error(self, plain: dict[str, Any], gaps: Sequence[Gaps]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The calibration error with its interval, widened to hold the value, and the estimate that it belongs to."""
+        if plain["value"] is None or not len(self.draws["ece"]):
+            return plain, plain | {"value": None}
+        low, middle, high = error_interval(gaps, seed=self.seed)
+        value = plain["value"]
+        wide = {"value": value, "low": min(low, value), "high": max(high, value)}
+        return wide, {"value": middle, "low": low, "high": high}
 
     def _figure(
         self, name: str, value: float, draws: ndarray, left_out: ndarray, why: str, *, ranked: bool
@@ -137,8 +150,5 @@ class Measured:
             return {"value": value, "low": None, "high": None, "reason": why}
         if lost < len(draws) and np.nanmin(draws) == np.nanmax(draws):  # such as an AUROC of 1 in every draw
             return {"value": value, "low": None, "high": None, "reason": SAME}
-        if name == "ece":
-            low, high = debiased_interval(draws, value=value)
-        else:
-            low, high = bca_interval(draws, value=value, left_out=left_out)
+        low, high = bca_interval(draws, value=value, left_out=left_out)
         return {"value": value, "low": low, "high": high} | ({"draws_left_out": lost} if lost else {})

@@ -15,6 +15,7 @@ from medfuse.evaluation.alterations import Alteration
 from medfuse.evaluation.delong import area_influence, clustered_variance, two_sided, wald
 from medfuse.evaluation.intervals import number
 from medfuse.evaluation.operating import share_interval
+from medfuse.evaluation.paired import holm
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -48,8 +49,8 @@ def altered_areas(
 
     Returns:
         By what was done (`without image`, `image alone`, `image shuffled`, `image as noise`, `without section
-        HISTORY`): `value`, `low`, `high`, `n_altered`, and `change` as `value`, `low`, `high`, `p`; below 0 the
-        alteration costs.
+        HISTORY`): `value`, `low`, `high`, `n_altered`, and `change` as `value`, `low`, `high`, `p` and `p_holm`
+        (corrected for all alterations); below 0 the alteration costs.
     """
     base = Area.of(truth, [every[:, -1]], patients)
     found: dict[str, dict[str, Any]] = {}
@@ -67,6 +68,9 @@ def altered_areas(
                 version[row] = said[min(k, len(said) - 1)]
             versions.append(version)
         found[_title(alteration)] = Area.of(truth, versions, patients).against(base) | {"n_altered": len(rows)}
+    corrected = holm([one["change"]["p"] for one in found.values()])
+    for one, p in zip(found.values(), corrected, strict=True):
+        one["change"]["p_holm"] = p
     return found
 
 

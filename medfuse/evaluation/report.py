@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
@@ -13,7 +12,7 @@ from medfuse import __version__
 from medfuse.evaluation.checklist import GUIDELINES, answered
 from medfuse.evaluation.figures import figures
 from medfuse.evaluation.metrics import BINS, METRICS
-from medfuse.evaluation.panels import to_plotly, to_svg
+from medfuse.evaluation.panels import to_svg
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 
@@ -25,8 +24,6 @@ TESTS = {  # figures at a threshold, as columns
 EVIDENCE = {"image": "image", "text": "notes", "tabular": "values", "all": "all together"}
 FEW_PATIENTS = 200  # below it an interval of the AUROC is commonly a tenth wide or more
 FEW_CASES = 10  # with the label or without it
-
-INK, BLUE, GREY = "#1f2933", "#1d5fa8", "#9aa5b1"
 
 
 def write_report(
@@ -47,7 +44,6 @@ def write_report(
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
-    from plotly.offline import get_plotlyjs
 
     page = Environment(
         loader=FileSystemLoader(TEMPLATE.parent),
@@ -73,12 +69,12 @@ def write_report(
         meaning=list(_meaning(metrics)),
         evidence=EVIDENCE,
         reliance=_reliance(metrics),
-        confusion=Markup(_confusion_plot(metrics)),  # noqa: S704  plotly escapes the JSON inside, _text the labels
-        plots={name: Markup(to_plotly(panels, name=name)) for name, panels in drawn.items()},  # noqa: S704
+        confusion=_confusion(metrics),
+        plots={name: Markup(to_svg(panels, name=name)) for name, panels in drawn.items()},  # noqa: S704  is escaped inside
         checklist=answered(metrics),
         guidelines=GUIDELINES,
         tests=TESTS,
-        plotly=Markup(get_plotlyjs()),  # noqa: S704
+        sites=_sites(metrics, title),
         version=__version__,
     )
     path = Path(path)
@@ -86,7 +82,7 @@ def write_report(
     _write(path, html)
     for name, panels in drawn.items():
         (path.parent / "figures").mkdir(exist_ok=True)
-        _write(path.parent / "figures" / f"{name}.svg", to_svg(panels))
+        _write(path.parent / "figures" / f"{name}.svg", to_svg(panels, name=name))
 
 
 def _write(path: Path, text: str) -> None:
@@ -100,8 +96,13 @@ def _figure(figure: Any) -> tuple[str, str]:
     if not isinstance(figure, Mapping):
         figure = {"value": figure}
     value, low, high = (figure.get(key) for key in ("value", "low", "high"))
-    interval = "" if value is None or low is None or high is None else f"{low:.3f} to {high:.3f}"
-    return "–" if value is None else f"{value:.3f}", interval
+    interval = "" if value is None or low is None or high is None else f"{_three(low)} to {_three(high)}"
+    return "–" if value is None else _three(value), interval
+
+
+def _three(value: float) -> str:
+    """Three decimals with a true minus sign, and none before a zero."""
+    return f"{round(value, 3) + 0.0:.3f}".replace("-", "−")
 
 
 def _signed(figure: Any) -> tuple[str, str]:
@@ -144,7 +145,40 @@ def _meaning(metrics: Mapping[str, Any]) -> Iterator[str]:
             f"On this many cases a perfectly calibrated model too would show {100 * chance['value']:.1f} points by "
             f"chance, and up to {100 * chance['high']:.1f}. {verdict}"
         )
+    yield from _promises(metrics)
     yield from _cautions(metrics)
+
+
+def _promises(metrics: Mapping[str, Any]) -> Iterator[str]:
+    """What was promised of sets, thresholds and flags, and what came of it."""
+    found = metrics.get("conformal", {})
+    held = found.get("coverage", {})
+    if held.get("value") is not None:
+        what = "cases" if metrics["task"] == "multiclass" else "known answers (present or absent)"
+        yield (
+            f"Its prediction sets were to hold the truth in {100 * found['nominal']:.0f} of 100 {what}; here they held"
+            f" it in {100 * held['value']:.0f}{_percent(held)}. In {100 * found['abstained']:.0f} of 100 cases the set"
+            " names no single answer, which means: not sure."
+        )
+    for label, one in metrics.get("sensitivity", {}).get("labels", {}).items():
+        share, stated = one["sensitivity"], metrics["sensitivity"]["stated"]
+        if share["value"] is not None:
+            yield (
+                f"{label}: the threshold that was to find {100 * stated:.0f} of 100 cases found"
+                f" {100 * share['value']:.0f}{_percent(share)}."
+            )
+    alarms = metrics.get("outliers", {})
+    if alarms.get("flagged", {}).get("value") is not None:
+        kind = "false alarms" if alarms["own"] else "more would mean that these cases are unlike those"
+        yield (
+            f"{100 * alarms['flagged']['value']:.0f} of 100 cases{_percent(alarms['flagged'])} were flagged as unlike"
+            f" those of training, where about {100 * alarms['nominal']:.0f} were to be expected ({kind})."
+        )
+
+
+def _percent(figure: Mapping[str, Any]) -> str:
+    low, high = figure.get("low"), figure.get("high")
+    return "" if low is None or high is None else f" (95 % interval {100 * low:.0f} to {100 * high:.0f})"
 
 
 def _cautions(metrics: Mapping[str, Any]) -> Iterator[str]:
@@ -183,76 +217,30 @@ def _reliance(metrics: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
     return [(what, figure, figure.get("change")) for what, figure in metrics.get("reliance", {}).items()]
 
 
-def _confusion_plot(metrics: Mapping[str, Any]) -> str:
-    """Counts as a heat map, coloured by the share of the row; one small map a label in a multilabel task."""
-    from plotly import graph_objects
-    from plotly.subplots import make_subplots
+def _sites(metrics: Mapping[str, Any], title: str) -> dict[str, Any]:
+    """Recalibration by cohort; of a single cohort only if it is not the one that the model was trained on."""
+    if "cohorts" in metrics:
+        return {name: one["recalibration"] for name, one in metrics["cohorts"].items() if one["recalibration"]}
+    return {title: metrics["recalibration"]} if metrics.get("external") and metrics.get("recalibration") else {}
 
+
+def _confusion(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Tables of counts, each cell with the share of its row; one small table a label in a multilabel task."""
     confusion = metrics.get("confusion")
     if not confusion or not metrics["summary"]["n_cases"]:
-        return ""
+        return []
     if "counts" in confusion:
-        names = _text(confusion["labels"])
-        tables = {"": (confusion["counts"], names, names)}
+        named = {"": (confusion["counts"], confusion["labels"])}
     else:
-        sides = ["absent", "present"]
-        tables = {label: (counts, sides, sides) for label, counts in confusion["by_label"].items()}
-    across = min(4, len(tables))
-    down = math.ceil(len(tables) / across)
-    figure = make_subplots(
-        rows=down,
-        cols=across,
-        subplot_titles=_text(tables),
-        horizontal_spacing=0.4 / across if across > 1 else 0,
-        vertical_spacing=0.35 / down,
-    )
-    for index, (counts, rows, columns) in enumerate(tables.values()):
-        shares = [[cell / max(1, sum(row)) for cell in row] for row in counts]
-        heat = graph_objects.Heatmap(
-            z=shares,
-            x=columns,
-            y=rows,
-            zmin=0,
-            zmax=1,
-            text=[[str(cell) for cell in row] for row in counts],
-            texttemplate="%{text}",
-            colorscale=[[0, "#ffffff"], [1, BLUE]],
-            showscale=False,
-            xgap=2,
-            ygap=2,
-            hovertemplate="truth %{y}<br>predicted %{x}<br>%{text} cases, %{z:.0%} of the row<extra></extra>",
-        )
-        figure.add_trace(heat, row=index // across + 1, col=index % across + 1)
-    figure.update_yaxes(autorange="reversed", automargin=True)
-    figure.update_xaxes(automargin=True)
-    if "counts" in confusion:
-        figure.update_xaxes(title_text="predicted (most probable)", side="bottom")
-        figure.update_yaxes(title_text="truth")
-        return _div(figure, height=150 + 46 * len(confusion["labels"]))
-    return _div(figure, height=60 + 210 * down)
-
-
-def _text(labels: Any) -> list[str]:
-    """Labels as plain text: plotly reads some HTML in them, so that goes in escaped."""
-    from markupsafe import escape
-
-    return [str(escape(label)) for label in labels]
-
-
-def _div(figure: Any, *, height: int) -> str:
-    from plotly.io import to_html
-
-    figure.update_layout(
-        template="plotly_white",
-        showlegend=False,
-        height=height,
-        margin={"l": 60, "r": 20, "t": 40, "b": 50},
-        font={"color": INK, "size": 12, "family": "system-ui, sans-serif"},
-    )
-    figure.update_annotations(font_size=13)
-    config = {"displaylogo": False, "displayModeBar": False, "responsive": True}
-    return str(
-        to_html(
-            figure, include_plotlyjs=False, include_mathjax=False, full_html=False, config=config, div_id="confusion"
-        )
-    )
+        named = {label: (counts, ["absent", "present"]) for label, counts in confusion["by_label"].items()}
+    return [
+        {
+            "title": title,
+            "columns": names,
+            "rows": [
+                (name, [(cell, cell / max(1, sum(row))) for cell in row])
+                for name, row in zip(names, counts, strict=True)
+            ],
+        }
+        for title, (counts, names) in named.items()
+    ]

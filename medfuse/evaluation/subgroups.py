@@ -10,7 +10,8 @@ import numpy as np
 
 from medfuse.case import Case
 from medfuse.errors import CohortError
-from medfuse.evaluation.intervals import DRAWS, bca_interval, bootstrap, debiased_interval, jackknife, number
+from medfuse.evaluation.binned import error_interval, gaps_of
+from medfuse.evaluation.intervals import DRAWS, bca_interval, bootstrap, jackknife, number
 from medfuse.evaluation.metrics import METRICS, Scorer
 
 if TYPE_CHECKING:
@@ -122,17 +123,22 @@ def _of_column(
             groups[name] = entry | {"too_few": told[name]}
             continue
         for metric in METRICS:
-            entry[metric] = _figure(metric, (value, drawn, left_out), f"{metric} {name}")
+            entry[metric] = _figure((value, drawn, left_out), f"{metric} {name}")
+        if drawn:
+            gaps = gaps_of(truth[part], probability[part], [patients[row] for row in part.tolist()])
+            low, _, high = error_interval(gaps, seed=seed)
+            plain = entry["ece"]["value"]
+            entry["ece"] |= {"low": min(low, plain), "high": max(high, plain)}
         if name != reference:
             entry["gap"] = {
-                metric: _figure(metric, (value, drawn, left_out), f"{metric} {name}", f"{metric} {reference}")
+                metric: _figure((value, drawn, left_out), f"{metric} {name}", f"{metric} {reference}")
                 for metric in GAPS
             }
         groups[name] = entry
     return {"reference": reference, "n_unknown": sum(not name for name in names), "groups": groups}
 
 
-def _figure(metric: str, found: tuple[Mapping[str, ndarray], ...], key: str, less: str | None = None) -> dict[str, Any]:
+def _figure(found: tuple[Mapping[str, ndarray], ...], key: str, less: str | None = None) -> dict[str, Any]:
     """A mean over labels, or the difference of two over the labels that both have, with its interval."""
     value, drawn, left_out = found
     defined = ~np.isnan(value[key]) if less is None else ~np.isnan(value[key] - value[less])
@@ -146,10 +152,7 @@ def _figure(metric: str, found: tuple[Mapping[str, ndarray], ...], key: str, les
     middle = float(mean(value))
     if not drawn:
         return {"value": middle, "low": None, "high": None, "reason": "no draws"}
-    if metric == "ece":
-        low, high = debiased_interval(mean(drawn), value=middle)
-    else:
-        low, high = bca_interval(mean(drawn), value=middle, left_out=mean(left_out))
+    low, high = bca_interval(mean(drawn), value=middle, left_out=mean(left_out))
     return {"value": middle, "low": number(low), "high": number(high), "n_labels": int(defined.sum())}
 
 

@@ -70,6 +70,34 @@ class CrossAttentionFusion(Fusion):
         weights = lengths / lengths.sum(1, keepdim=True).clamp(min=1e-9)
         return Fused(stacked.sum(1), weights * presence(encoded, self.modalities))
 
+    @torch.inference_mode()
+    def attended(self, encoded: Mapping[Modality, Encoded], asking: Modality, asked: Modality) -> tuple[Tensor, Tensor]:
+        """How tokens of one modality attend to those of another, and what weight each has in the pooling.
+
+        Args:
+            encoded: Every modality, as in `forward`.
+            asking: The modality whose tokens attend; some case has it.
+            asked: The modality that they attend to; some case has it.
+
+        Returns:
+            Weights [B, L, K] over the tokens of `asked`, averaged over attention heads, and the pooling's α [B, L].
+        """
+        normed = [norm(encoded[name].tokens) for name, norm in zip(self.modalities, self.norms, strict=True)]
+        place = self.modalities.index(asking)
+        others = [name for name in self.modalities if name != asking and bool(encoded[name].mask.any())]
+        keys = torch.cat([normed[self.modalities.index(name)] for name in others], dim=1)
+        mask = torch.cat([encoded[name].mask for name in others], dim=1)
+        alone = ~mask.any(1)
+        _, weights = self.attentions[place](
+            normed[place], keys, keys, key_padding_mask=~(mask | alone.unsqueeze(1)), need_weights=True
+        )
+        tokens = encoded[asking].tokens + self._attend(place, normed[place], keys, mask)
+        scores = self.scores[place](tokens).squeeze(-1)
+        own = encoded[asking].mask
+        pooling = scores.masked_fill(~own & own.any(1, keepdim=True), -torch.inf).softmax(1)
+        start = sum(encoded[name].tokens.shape[1] for name in others[: others.index(asked)])
+        return weights[:, :, start : start + encoded[asked].tokens.shape[1]], pooling
+
     def _attend(self, place: int, queries: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
         """What the others say to each token [B, L, D]; exactly zero in a case that has no others."""
         alone = ~mask.any(1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,35 @@ if TYPE_CHECKING:
 # Pillow first averages whole blocks down to three times the wanted size, then filters; above 2 the two steps together
 # are hardly told from the filter alone, and four times faster on a large radiograph.
 _REDUCING_GAP = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a scan lies in the square that a network sees.
+
+    Attributes:
+        rows: Height of the scan, pixels.
+        columns: Width of the scan, pixels.
+        size: Side of the square, pixels.
+        top: First row of the square that the scan fills.
+        left: First column of the square that the scan fills.
+        height: Rows of the square that the scan fills.
+        width: Columns of the square that the scan fills.
+    """
+
+    rows: int
+    columns: int
+    size: int
+    top: int
+    left: int
+    height: int
+    width: int
+
+    def back(self, square: Float32[np.ndarray, "size size"]) -> Float32[np.ndarray, "rows columns"]:
+        """What lies over the square, such as a heat map, in the scan's own pixels (bilinear)."""
+        filled = np.ascontiguousarray(square[self.top : self.top + self.height, self.left : self.left + self.width])
+        grown = Image.fromarray(filled.astype(np.float32)).resize((self.columns, self.rows), Image.Resampling.BILINEAR)
+        return np.asarray(grown, dtype=np.float32)
 
 
 def fit_scan(scan: Scan, size: int, *, equalise: bool = False) -> Scan:
@@ -43,6 +72,29 @@ def fit_scan(scan: Scan, size: int, *, equalise: bool = False) -> Scan:
     Raises:
         ScanError: If the scan has not been read, or the size is below 1.
     """
+    place = placed(scan, size)
+    rows, columns = place.rows, place.columns
+    down, across = scan.spacing or (1.0, 1.0)
+    assert scan.pixels is not None
+    assert scan.receipt is not None
+    pixels = np.zeros((*scan.pixels.shape[:-2], size, size), dtype=np.float32)
+    top, left, height, width = place.top, place.left, place.height, place.width
+    for slice_ in np.ndindex(scan.pixels.shape[:-2]):
+        small = Image.fromarray(np.ascontiguousarray(scan.pixels[slice_])).resize(
+            (width, height), Image.Resampling.BILINEAR, reducing_gap=_REDUCING_GAP
+        )
+        grey = np.clip(np.asarray(small), 0, 1)
+        pixels[(*slice_, slice(top, top + height), slice(left, left + width))] = spread(grey) if equalise else grey
+    spacing = None if scan.spacing is None else (down * rows / height, across * columns / width)
+    return replace(scan, pixels=pixels, spacing=spacing, receipt=replace(scan.receipt, thumbnail=_png(pixels)))
+
+
+def placed(scan: Scan, size: int) -> Placement:
+    """Where `fit_scan` puts a scan in the square.
+
+    Raises:
+        ScanError: If the scan has not been read, or the size is below 1.
+    """
     if scan.pixels is None or scan.receipt is None:
         message = f"{scan.path.name}: not read yet; call read_scan first"
         raise ScanError(message)
@@ -55,16 +107,7 @@ def fit_scan(scan: Scan, size: int, *, equalise: bool = False) -> Scan:
     tall, wide = (rows * (down / across), float(columns)) if down < across else (float(rows), columns * (across / down))
     scale = size / max(tall, wide)
     height, width = (min(size, max(1, round(side * scale))) for side in (tall, wide))
-    pixels = np.zeros((*scan.pixels.shape[:-2], size, size), dtype=np.float32)
-    top, left = (size - height) // 2, (size - width) // 2
-    for place in np.ndindex(scan.pixels.shape[:-2]):
-        small = Image.fromarray(np.ascontiguousarray(scan.pixels[place])).resize(
-            (width, height), Image.Resampling.BILINEAR, reducing_gap=_REDUCING_GAP
-        )
-        grey = np.clip(np.asarray(small), 0, 1)
-        pixels[(*place, slice(top, top + height), slice(left, left + width))] = spread(grey) if equalise else grey
-    spacing = None if scan.spacing is None else (down * rows / height, across * columns / width)
-    return replace(scan, pixels=pixels, spacing=spacing, receipt=replace(scan.receipt, thumbnail=_png(pixels)))
+    return Placement(rows, columns, size, (size - height) // 2, (size - width) // 2, height, width)
 
 
 def spread(grey: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:

@@ -37,10 +37,11 @@ def voxels_of(data: bytes, warnings: list[str]) -> tuple[Float32[ndarray, "x y z
     import nibabel
     from nibabel.filebasedimages import ImageFileError
     from nibabel.spatialimages import HeaderDataError
+    from nibabel.wrapstruct import WrapStructError
 
     logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)  # it quotes header values
-    data = _unpacked(data)
-    with foreign(_DAMAGED, ImageFileError, HeaderDataError):
+    data = unpacked(data)
+    with foreign(_DAMAGED, ImageFileError, HeaderDataError, WrapStructError):
         kind = nibabel.Nifti2Image if data[4:8] == b"n+2\x00" else nibabel.Nifti1Image
         image = kind.from_bytes(data)
         shape = image.shape
@@ -134,7 +135,12 @@ def _planes(voxels: ndarray, across: int) -> tuple[ndarray, int, int]:
     return voxels.transpose(0, 2, 1)[::-1, ::-1], 2, 1  # sagittal: slices towards the right
 
 
-def _unpacked(data: bytes) -> bytes:
+def unpacked(data: bytes) -> bytes:
+    """The content of a `.nii.gz`, within `MAX_BYTES`; of a `.nii` as it is.
+
+    Raises:
+        UnreadableError: If it is damaged or too large.
+    """
     if not data.startswith(b"\x1f\x8b"):
         return data
     inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)

@@ -20,6 +20,7 @@ def record(prediction: Prediction) -> dict[str, Any]:
         "probabilities": dict(prediction.probabilities),
         "prediction_set": list(prediction.prediction_set),
         "abstain": prediction.abstain,
+        "flagged": list(prediction.flagged),
         "modalities": list(prediction.modalities),
         "contributions": dict(prediction.contributions),
         "warnings": list(prediction.warnings),
@@ -69,7 +70,7 @@ def write_predictions(
 def _flat(prediction: Prediction) -> dict[str, Any]:
     row = record(prediction)
     probabilities, contributions = row.pop("probabilities"), row.pop("contributions")
-    lists = ("prediction_set", "modalities", "warnings")
+    lists = ("prediction_set", "flagged", "modalities", "warnings")
     row |= {key: "|".join(row[key]) for key in lists}
     row |= {f"p_{label}": value for label, value in probabilities.items()}
     return row | {f"contribution_{name}": value for name, value in contributions.items()}

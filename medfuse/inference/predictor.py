@@ -19,7 +19,7 @@ from medfuse.encoders.cases import CaseEncoder, EncodedCase
 from medfuse.model import decide_all, patterns
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
     from numpy import ndarray
 
 _BATCH = 16  # cases that go through the head together
@@ -106,30 +106,45 @@ class Predictor:
         Yields:
             The batch, the patterns (the last holds all modalities), and the probabilities [patterns, B, C].
         """
+        wanted = patterns(self.bundle.model.modalities)
+        for batch, has, logits in self.logits(cases):
+            yield batch, wanted, self.calibrated(has, logits)
+
+    def logits(
+        self, cases: Iterable[Case]
+    ) -> Iterator[tuple[list[EncodedCase], Int[ndarray, "p b"], Float[ndarray, "p b c"]]]:
+        """What the network says of batches of cases for every pattern of modalities, before calibration.
+
+        Yields:
+            The batch, which modalities are left of each case in each pattern (see `pattern_of`) [patterns, B], and the
+            logits [patterns, B, C].
+        """
         model, wanted = self.bundle.model, patterns(self.bundle.model.modalities)
         stream = self.encoder.stream(cases)
         while batch := list(islice(stream, _BATCH)):
             decided = decide_all(model, [one.parts for one in batch])
-            has, rows = pattern_of(decided.present), np.arange(len(batch))
             # What a case lacks is withheld from it in every pattern, so that it has exactly no influence: a part that
             # is masked beside other cases and one that is left out differ in the last bit.
-            found = [
-                self.bundle.calibration.probability(decided.logits[rows, has & place], has & place)
-                for place in range(len(wanted))
-            ]
+            has = pattern_of(decided.present)[None] & np.arange(len(wanted))[:, None]
             if self.bundle.outliers is not None:
                 said = self.bundle.outliers.warnings(decided.logits[:, -1], decided.vector)
                 batch = [
                     one if line is None or not one.parts else replace(one, warnings=(*one.warnings, line))
                     for one, line in zip(batch, said, strict=True)
                 ]
-            yield batch, wanted, np.stack(found)
+            yield batch, has, decided.logits[np.arange(len(batch))[None], has]
+
+    def calibrated(self, has: Int[ndarray, "p b"], logits: Float[ndarray, "p b c"]) -> Float[ndarray, "p b c"]:
+        """Probabilities of what `logits` gave."""
+        return np.stack([self.bundle.calibration.probability(z, h) for h, z in zip(has, logits, strict=True)])
 
     def predictions(self, batch: Sequence[EncodedCase], probability: Float[ndarray, "p b c"]) -> Iterator[Prediction]:
         """Predictions of a batch from what `probabilities` gave for it."""
         labels, every = self.bundle.labels, probability[-1]
         has = pattern_of([[name in one.parts for name in self.bundle.model.modalities] for one in batch])
         sets = self.bundle.conformal.predict(every, has)
+        promised = self.bundle.calibration.sensitivity
+        flags = np.zeros(every.shape, dtype=bool) if promised is None else promised.flags(every)
         unsure = self.bundle.conformal.abstains(every, has)
         for row, one in enumerate(batch):
             if not one.parts:
@@ -152,6 +167,7 @@ class Predictor:
                 probabilities={label: float(p) for label, p in zip(labels, every[row], strict=True)},
                 prediction_set=tuple(label for label, inside in zip(labels, sets[row], strict=True) if inside),
                 abstain=bool(unsure[row]),
+                flagged=tuple(label for label, flag in zip(labels, flags[row], strict=True) if flag),
                 modalities=tuple(name for name in MODALITIES if name in one.parts),
                 contributions=shapley(values, self.bundle.model.modalities),
                 warnings=one.warnings,

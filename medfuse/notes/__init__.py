@@ -6,7 +6,14 @@ from medfuse.notes.context import Assertion, assertions, statuses
 from medfuse.notes.front_matter import front_matter
 from medfuse.notes.read import note_from_text, read_note
 from medfuse.notes.redaction import Redaction
-from medfuse.notes.sections import OUTCOME_SECTIONS, find_sections, select
+from medfuse.notes.sections import (
+    OUTCOME_SECTIONS,
+    find_sections,
+    kept_sections,
+    places,
+    select,
+    without_sections,
+)
 
 __all__ = [
     "OUTCOME_SECTIONS",
@@ -15,8 +22,11 @@ __all__ = [
     "assertions",
     "find_sections",
     "front_matter",
+    "kept_sections",
     "note_from_text",
+    "places",
     "read_note",
     "select",
     "statuses",
+    "without_sections",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 
 from medfuse.case import Note, Section
 from medfuse.notes.redaction import TOKEN
@@ -82,6 +83,7 @@ _TELLING = {
 # go on so after the comparison. INDICATION and the like run on in clinical notes, and end so in reports only.
 _ONE_PARAGRAPH = frozenset({"COMPARISON", "TECHNIQUE"})
 _ONE_PARAGRAPH_OF_REPORT = _ONE_PARAGRAPH | {"EXAMINATION", "INDICATION", "HISTORY"}
+_MARK = re.compile(rf"[ \t]?{re.escape(TOKEN)}")
 _BLANK_LINE = re.compile(r"\n[ \t]*+\n")
 
 # Every repetition is bounded or possessive (`++`), so that the time is linear in the text.
@@ -151,16 +153,66 @@ def select(note: Note, *, exclude: Collection[str]) -> str:
             whole.
     """
     text = note.text or ""
+    joined = "\n".join(text[start:end] for start, end in _pieces(note, exclude))
+    return _MARK.sub("", joined).strip()
+
+
+def places(note: Note, *, exclude: Collection[str]) -> list[int]:
+    """Where each character of what `select` gives stands in the note's text; -1 for a line break between two pieces.
+
+    Example:
+        >>> places(Note(text="A: b", sections=find_sections("A: b")), exclude=())
+        [0, 1, 2, 3]
+    """
+    found: list[int] = []
+    for number, (start, end) in enumerate(_pieces(note, exclude)):
+        found.extend([-1] if number else [])
+        found.extend(range(start, end))
+    text = note.text or ""
+    joined = "".join("\n" if place < 0 else text[place] for place in found)
+    for match in reversed(list(_MARK.finditer(joined))):
+        del found[match.start() : match.end()]
+    left = _MARK.sub("", joined)
+    return found[len(left) - len(left.lstrip()) : len(left.rstrip())]
+
+
+def kept_sections(note: Note, *, exclude: Collection[str]) -> tuple[int, ...]:
+    """Which of the note's sections `select` takes, as places in `note.sections`."""
     unwanted = {_name_of(name) for name in exclude}
     if note.kind.upper() in {name.upper() for name in exclude}:
-        return ""
-    kept, last = [], 0
-    for section in note.sections:
-        if section.name not in unwanted:
-            kept.append(text[last : section.end])  # from the end of the section before: the header comes along
+        return ()
+    return tuple(place for place, section in enumerate(note.sections) if section.name not in unwanted)
+
+
+def without_sections(note: Note, left_out: Collection[int]) -> Note:
+    """The note as it would stand without some of its sections, their headers included.
+
+    Args:
+        note: A note that was read.
+        left_out: Places in `note.sections`.
+    """
+    text, pieces, sections, last, length = note.text or "", [], [], 0, 0
+    for place, section in enumerate(note.sections):
+        if place not in left_out:
+            piece = text[last : section.end]  # from the end of the section before: the header comes along
+            shift = length - last
+            sections.append(Section(section.name, section.start + shift, section.end + shift))
+            pieces.append(piece)
+            length += len(piece)
         last = section.end
-    joined = "\n".join(piece.strip() for piece in kept)
-    return re.sub(rf"[ \t]?{re.escape(TOKEN)}", "", joined).strip()
+    return replace(note, text="".join(pieces), sections=tuple(sections))
+
+
+def _pieces(note: Note, exclude: Collection[str]) -> Iterator[tuple[int, int]]:
+    """Start and end of each stretch that `select` takes, without the blanks around it."""
+    text, kept = note.text or "", set(kept_sections(note, exclude=exclude))
+    last = 0
+    for place, section in enumerate(note.sections):
+        if place in kept:
+            piece = text[last : section.end]  # from the end of the section before: the header comes along
+            start = last + len(piece) - len(piece.lstrip())
+            yield start, max(start, last + len(piece.rstrip()))
+        last = section.end
 
 
 def _headers(text: str) -> Iterator[tuple[str, int, int]]:

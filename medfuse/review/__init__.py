@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from medfuse.review.decision import ACTIONS, Action, Review, ReviewError
+from medfuse.review.chain import prediction_digest
+from medfuse.review.decision import ACTIONS, Action, ConflictError, Region, Review, ReviewError
 from medfuse.review.launch import serve
 from medfuse.review.predictions import read_predictions
 from medfuse.review.store import Progress, ReviewStore
@@ -11,11 +12,14 @@ from medfuse.review.worklist import narrow, urgency_basis, worklist
 __all__ = [
     "ACTIONS",
     "Action",
+    "ConflictError",
     "Progress",
+    "Region",
     "Review",
     "ReviewError",
     "ReviewStore",
     "narrow",
+    "prediction_digest",
     "read_predictions",
     "serve",
     "urgency_basis",

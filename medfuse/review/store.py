@@ -1,70 +1,25 @@
-"""Where decisions are kept: one append-only table, in SQLite or any other SQLAlchemy database."""
+"""Where decisions are kept: each is one entry of the audit log, in SQLite or PostgreSQL."""
 
 from __future__ import annotations
 
-import json
-import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from time import monotonic, sleep
-from typing import Any
 
-from sqlalchemy import (
-    DDL,
-    Column,
-    ColumnElement,
-    Engine,
-    Float,
-    Integer,
-    MetaData,
-    RowMapping,
-    String,
-    Table,
-    Text,
-    case,
-    create_engine,
-    event,
-    func,
-    insert,
-    select,
-)
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
-from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy import Connection, func, select
 
 from medfuse.cohort import Task
-from medfuse.review.decision import ACTIONS, Action, Review, ReviewError
+from medfuse.review.chain import Entry, append, entry_of, lock
+from medfuse.review.database import Database
+from medfuse.review.decision import ACTIONS, Action, ConflictError, Review, ReviewError
+from medfuse.review.entries import entry_of_review, review_of_entry
+from medfuse.review.schema import ENTRIES
+from medfuse.review.standing import Standing, standing, taken_back
 
-BUSY_SECONDS = 30  # how long a writer waits for another before it gives up
+__all__ = ["Progress", "ReviewStore", "standing"]
 
-_TABLE = Table(
-    "reviews",
-    MetaData(),
-    Column("id", Integer, primary_key=True),
-    Column("cohort", String(200), nullable=False),
-    Column("case_id", String(200), nullable=False, index=True),
-    Column("reader", String(200), nullable=False),
-    Column("action", String(16), nullable=False),
-    Column("labels", Text, nullable=False),  # a JSON list
-    Column("comment", Text, nullable=False),
-    Column("predicted", String(200)),
-    Column("probability", Float),
-    Column("bundle", String(200), nullable=False),
-    Column("seconds", Float),
-    Column("created_at", String(40), nullable=False),  # ISO 8601 with +00:00; SQLite's own type forgets the zone
-    sqlite_autoincrement=True,  # a number is never given twice
-)
-
-# SQLite can hold the table to what the store promises; elsewhere that is a matter of the database's grants.
-_APPEND_ONLY = tuple(
-    DDL(  # type: ignore[no-untyped-call]
-        f"CREATE TRIGGER IF NOT EXISTS reviews_no_{verb} BEFORE {verb} ON reviews "
-        "BEGIN SELECT RAISE(ABORT, 'reviews are only ever added'); END"
-    )
-    for verb in ("update", "delete")
-)
+DECISIONS = (*ACTIONS, "undo")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +38,9 @@ class Progress:
 
 
 class ReviewStore:
-    """Readers' decisions, which are added and never changed.
+    """Readers' decisions on one cohort, which are added and never changed.
+
+    Decisions outside of any study are seen by all readers; those of a reading study only through `medfuse.review.seat`.
 
     Example:
         >>> import tempfile
@@ -95,7 +52,7 @@ class ReviewStore:
         >>> store.close(); folder.cleanup()
 
     Args:
-        where: A file (SQLite), or an SQLAlchemy URL.
+        where: A file (SQLite), an SQLAlchemy URL, or an open database.
         cohort: Name of the cohort, whose decisions alone are seen: case ids are unique only within one.
         labels: The labels that an override may choose; without them every override is refused.
         task: Whether an override chooses one label or any number.
@@ -105,61 +62,122 @@ class ReviewStore:
     """
 
     def __init__(
-        self, where: str | Path, *, cohort: str = "", labels: Sequence[str] = (), task: Task = "multiclass"
+        self, where: str | Path | Database, *, cohort: str = "", labels: Sequence[str] = (), task: Task = "multiclass"
     ) -> None:
         self.cohort = cohort
         self.labels = tuple(labels)
         self.task: Task = task
-        self._engine = _open(where)
-        with _one_line(f"{self.where}: the decisions cannot be opened"), self._engine.begin() as connection:
-            sqlite = self._engine.dialect.name == "sqlite"
-            if sqlite:  # takes the right to write at once: one who reads first is refused it if another wrote since
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-            connection.execute(CreateTable(_TABLE, if_not_exists=True))
-            for index in _TABLE.indexes:
-                connection.execute(CreateIndex(index, if_not_exists=True))
-            for trigger in _APPEND_ONLY if sqlite else ():
-                connection.execute(trigger)
+        self.database = where if isinstance(where, Database) else Database(where)
+        self._standing = Standing()
 
     @property
     def where(self) -> str:
         """The database's URL without its password."""
-        return self._engine.url.render_as_string(hide_password=True)
+        return self.database.where
 
-    def add(self, review: Review) -> Review:
+    def add(self, review: Review, *, version: int | None = None) -> Review:
         """Store a decision; when this returns, it is on disk.
 
+        Args:
+            review: The decision. One with a `key` that is stored already is not stored again.
+            version: What `version` said when the reader opened the case: if anybody decided since, nothing is stored.
+                None stores in any case.
+
         Returns:
-            The decision with its number and time.
+            The decision with its number and time, and what it corrects.
 
         Raises:
+            ConflictError: If somebody decided on the case since `version`.
             ReviewError: If it is not valid, or the database did not take it.
         """
         review.check(labels=self.labels, task=self.task)
-        stored = replace(review, reader=review.reader.strip(), created_at=datetime.now(UTC))
-        with _one_line("the decision was not stored"), self._engine.begin() as connection:
-            number = connection.execute(
-                insert(_TABLE).values(cohort=self.cohort, **_row_of(stored))
-            ).inserted_primary_key
-        return replace(stored, id=number[0] if number else None)
+        return self._append(replace(review, reader=review.reader.strip()), version=version)
 
-    def history(self, case_id: str) -> tuple[Review, ...]:
-        """Every decision on a case, oldest first."""
-        return self._read(_TABLE.c.case_id == case_id)
+    def undo(self, case_id: str, reader: str, *, study: str = "", version: int | None = None, key: str = "") -> Review:
+        """Take back the reader's newest decision or comment on a case; it stays in the history.
 
-    def latest(self) -> tuple[Review, ...]:
+        What the reader decided before stands again.
+
+        Returns:
+            The stored `undo`, which names what it took back.
+
+        Raises:
+            ConflictError: As of `add`.
+            ReviewError: If the reader has nothing there to take back, or the database did not take it.
+        """
+        return self._append(
+            Review(case_id=case_id, reader=reader.strip(), action="undo", study=study, key=key), version=version
+        )
+
+    def viewed(self, case_id: str, reader: str, *, prediction: str = "", study: str = "") -> None:
+        """Write down that a reader opened a case.
+
+        Args:
+            case_id: The case.
+            reader: Who.
+            prediction: Digest of the prediction that was on the screen (`prediction_digest`); empty if none was.
+            study: The reading study, if it is read for one.
+
+        Raises:
+            ReviewError: If the ids are not valid, or the database did not take it.
+        """
+        Review(case_id=case_id, reader=reader, action="accept", prediction=prediction).check(labels=(), task=self.task)
+        entry = Entry(
+            actor=reader.strip(), action="view", case_id=case_id, prediction=prediction, cohort=self.cohort, study=study
+        )
+        with self.database.writing("the view was not written down") as connection:
+            append(connection, lock(connection), entry)
+
+    def version(self, case_id: str, *, study: str = "", reader: str | None = None) -> int:
+        """Number of the newest decision on a case, 0 if there is none; with `reader`, of this reader's."""
+        newest = select(func.max(ENTRIES.c.number)).where(*self._of(case_id, study=study, reader=reader))
+        with self.database.reading(self._unread) as connection:
+            return connection.execute(newest).scalar() or 0
+
+    def history(self, case_id: str, *, study: str = "", reader: str | None = None) -> tuple[Review, ...]:
+        """Every decision on a case, oldest first, with what was taken back and the `undo` that did it.
+
+        Args:
+            case_id: The case.
+            study: Those of this reading study; outside of any by default.
+            reader: Only this reader's.
+        """
+        with self.database.reading(self._unread) as connection:
+            return self._history(connection, case_id, study=study, reader=reader)
+
+    def latest(self, study: str = "") -> tuple[Review, ...]:
         """The decision that stands for each case and reader, oldest first.
 
-        That is the reader's newest accept or override; a comment stands only where there is neither, so that a remark
-        made afterwards does not reopen the case.
+        That is the reader's newest decision that was not taken back; a comment stands only where there is no other, so
+        that a remark made afterwards does not reopen the case. Only what is new since the last call is read.
         """
-        decided = func.max(case((_TABLE.c.action != "comment", _TABLE.c.id)))
-        numbers = select(func.coalesce(decided, func.max(_TABLE.c.id))).where(_TABLE.c.cohort == self.cohort)
-        return self._read(_TABLE.c.id.in_(numbers.group_by(_TABLE.c.case_id, _TABLE.c.reader)))
+        query = select(ENTRIES).where(ENTRIES.c.cohort == self.cohort, ENTRIES.c.action.in_(DECISIONS))
+        with self._standing.locked, self.database.reading(self._unread) as connection:
+            new = connection.execute(query.where(ENTRIES.c.number > self._standing.number).order_by(ENTRIES.c.number))
+            for row in new.mappings():
+                self._standing.take(review_of_entry(entry_of(row)))
+            return self._standing.of(study)
 
-    def progress(self) -> Progress:
+    def decisions_of(self, reader: str, *, study: str, after: int = 0) -> tuple[Review, ...]:
+        """One reader's decisions in a study, oldest first, from the one that follows number `after`."""
+        mine = (ENTRIES.c.actor == reader, ENTRIES.c.action.in_(DECISIONS), ENTRIES.c.number > after)
+        query = select(ENTRIES).where(*mine, ENTRIES.c.cohort == self.cohort, ENTRIES.c.study == study)
+        with self.database.reading(self._unread) as connection:
+            rows = connection.execute(query.order_by(ENTRIES.c.number)).mappings()
+            return tuple(review_of_entry(entry_of(row)) for row in rows)
+
+    def last_view(self, case_id: str, reader: str, *, study: str = "") -> datetime | None:
+        """When a reader opened a case last; None if never."""
+        query = select(func.max(ENTRIES.c.number)).where(ENTRIES.c.actor == reader, ENTRIES.c.action == "view")
+        of_case = (ENTRIES.c.case_id == case_id, ENTRIES.c.cohort == self.cohort, ENTRIES.c.study == study)
+        at = select(ENTRIES.c.at).where(ENTRIES.c.number == query.where(*of_case).scalar_subquery())
+        with self.database.reading(self._unread) as connection:
+            found = connection.execute(at).scalar()
+        return datetime.fromisoformat(found) if found else None
+
+    def progress(self, study: str = "") -> Progress:
         """Count cases by the action that stands, and by reader."""
-        latest = self.latest()
+        latest = self.latest(study)
         actions = {case_id: review.action for case_id, review in standing(latest).items()}
         readers: dict[str, int] = {}
         for review in latest:
@@ -169,92 +187,53 @@ class ReviewStore:
 
     def close(self) -> None:
         """Give back the database's connections."""
-        self._engine.dispose()
+        self.database.close()
 
-    def _read(self, condition: ColumnElement[bool]) -> tuple[Review, ...]:
-        query = select(_TABLE).where(_TABLE.c.cohort == self.cohort, condition).order_by(_TABLE.c.id)
-        with _one_line(f"{self.where}: the decisions cannot be read"), self._engine.connect() as connection:
-            return tuple(_review_of(row) for row in connection.execute(query).mappings())
+    @property
+    def _unread(self) -> str:
+        return f"{self.where}: the decisions cannot be read"
 
+    def _of(self, case_id: str, *, study: str, reader: str | None) -> list:
+        found = [ENTRIES.c.cohort == self.cohort, ENTRIES.c.study == study, ENTRIES.c.case_id == case_id]
+        found.append(ENTRIES.c.action.in_(DECISIONS))
+        return found if reader is None else [*found, ENTRIES.c.actor == reader]
 
-def standing(decisions: Sequence[Review]) -> dict[str, Review]:
-    """The one decision a case is shown with, of several readers': the newest, a comment only where nothing else is."""
-    found: dict[str, Review] = {}
-    for review in sorted(decisions, key=lambda review: (review.action != "comment", review.id or 0)):
-        found[review.case_id] = review
-    return found
+    def _history(
+        self, connection: Connection, case_id: str, *, study: str, reader: str | None = None
+    ) -> tuple[Review, ...]:
+        query = select(ENTRIES).where(*self._of(case_id, study=study, reader=reader)).order_by(ENTRIES.c.number)
+        return tuple(review_of_entry(entry_of(row)) for row in connection.execute(query).mappings())
 
+    def _append(self, review: Review, *, version: int | None) -> Review:
+        with self.database.writing("the decision was not stored") as connection:
+            head = lock(connection)
+            if review.key and (stored := self._stored(connection, review)):
+                return stored
+            # In a study readers do not see each other, so they cannot be in each other's way either.
+            seen_by = review.reader if review.study else None
+            before = self._history(connection, review.case_id, study=review.study, reader=seen_by)
+            newer = tuple(one for one in before if version is not None and (one.id or 0) > version)
+            if newer:
+                raise ConflictError(newer, newer[-1].id or 0)
+            mine = taken_back(one for one in before if one.reader == review.reader)
+            if review.action == "undo":
+                if not mine:
+                    message = "there is nothing of yours on this case to take back"
+                    raise ReviewError(message)
+                review = replace(review, undoes=mine[-1].id)
+            elif review.action != "comment":
+                review = replace(review, corrects=next((m.id for m in reversed(mine) if m.action != "comment"), None))
+            entry, _ = append(connection, head, entry_of_review(review, cohort=self.cohort))
+        return review_of_entry(entry)
 
-def _open(where: str | Path) -> Engine:
-    url = str(where)
-    if "://" not in url:
-        path = Path(url).expanduser().resolve()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            message = f"{path}: the folder for the decisions cannot be made: {error.strerror}"
-            raise ReviewError(message) from error
-        url = f"sqlite:///{path}"
-    try:
-        # Parameters are hidden so that no comment gets into an error or a log.
-        options = {"connect_args": {"timeout": BUSY_SECONDS}} if url.startswith("sqlite") else {}
-        engine = create_engine(url, hide_parameters=True, **options)
-    except (ArgumentError, NoSuchModuleError, ImportError) as error:
-        message = f"the store of decisions should be a file or a database URL: {type(error).__name__}"
-        raise ReviewError(message) from error
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _prepare_sqlite)
-    return engine
-
-
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    cursor = connection.cursor()
-    # Write-ahead logging lets readers read while one writes; the mode stays with the file. SQLite does not wait for
-    # others when it changes the mode, so two that open a new file at once would fail.
-    deadline = monotonic() + BUSY_SECONDS
-    while True:
-        try:
-            cursor.execute("PRAGMA journal_mode=WAL")
-            break
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or monotonic() > deadline:
-                raise
-            sleep(0.02)
-    cursor.execute("PRAGMA synchronous=FULL")  # a stored decision survives a power cut
-    cursor.close()
-
-
-@contextmanager
-def _one_line(what: str) -> Iterator[None]:
-    try:
-        yield
-    except SQLAlchemyError as error:
-        # Only faults of the connection are quoted: others may quote the row.
-        told = str(error.orig) if isinstance(error, OperationalError) else ""
-        reason = told.splitlines()[0] if told else type(error).__name__
-        message = f"{what}: {reason}"
-        raise ReviewError(message) from error
-
-
-def _row_of(review: Review) -> dict[str, Any]:
-    return {
-        "case_id": review.case_id,
-        "reader": review.reader,
-        "action": review.action,
-        "labels": json.dumps(review.labels, ensure_ascii=False),
-        "comment": review.comment,
-        "predicted": review.predicted,
-        "probability": review.probability,
-        "bundle": review.bundle,
-        "seconds": review.seconds,
-        "created_at": review.created_at.isoformat(timespec="microseconds") if review.created_at else "",
-    }
-
-
-def _review_of(row: RowMapping) -> Review:
-    return Review(
-        **{key: row[key] for key in ("id", "case_id", "reader", "action", "comment")},
-        **{key: row[key] for key in ("predicted", "probability", "bundle", "seconds")},
-        labels=tuple(json.loads(row["labels"])),
-        created_at=datetime.fromisoformat(row["created_at"]),
-    )
+    def _stored(self, connection: Connection, review: Review) -> Review | None:
+        """What is stored under the review's key."""
+        row = connection.execute(select(ENTRIES).where(ENTRIES.c.key == review.key)).mappings().one_or_none()
+        if row is None:
+            return None
+        stored = review_of_entry(entry_of(row))
+        same = ("case_id", "reader", "action", "labels", "study")
+        if row["cohort"] != self.cohort or any(getattr(stored, name) != getattr(review, name) for name in same):
+            message = "the decision was not stored: its key belongs to another"
+            raise ReviewError(message)
+        return stored

@@ -99,9 +99,11 @@ def fit(
     )
     encoded: dict[str, list[EncodedCase]] = {split: [] for split in SPLITS}
     unreadable: list[str] = []
+    contents: set[str] = set()
     labelled = [case for case in cohort.in_split(*known) if case.labelled]
     for one in encoder.stream(labelled):
         unreadable.extend(one.unreadable)
+        contents.update(one.contents)
         if one.parts:
             encoded[str(one.case.split)].append(one)
         if progress is not None:
@@ -153,6 +155,7 @@ def fit(
         reference=reference_of(model, calibration, *calibrating),
         weights=receipts,
         seen=seen,
+        contents=frozenset(contents),
         facts=facts,
         urgency=cohort.urgency,
     )

@@ -72,3 +72,8 @@ def test_a_stored_one_is_the_same_and_a_damaged_one_refused():
     assert SensitivityThresholds.from_dict(json.loads(json.dumps(found.to_dict()))) == found
     with pytest.raises(BundleError, match="bundle"):
         SensitivityThresholds.from_dict({"sensitivity": 0.9})
+
+
+def test_flags_what_reaches_its_threshold_and_never_what_has_none():
+    found = SensitivityThresholds(0.9, 0.9, (0.3, None), (40, 2))
+    assert found.flags(np.array([[0.3, 1.0], [0.29, 0.0]])).tolist() == [[True, False], [False, False]]

@@ -173,4 +173,4 @@ def test_other_cohorts_decisions_are_not_shown(start: Callable[..., AppTest], st
     ReviewStore(store, cohort="another").add(Review(case_id="full", reader="XY", action="accept"))
     assert "XY" not in words(start("case", case="full"))
     with sqlite3.connect(store) as raw:
-        assert raw.execute("SELECT count(*) FROM reviews").fetchone() == (1,)
+        assert raw.execute("SELECT count(*) FROM entries WHERE action = 'accept'").fetchone() == (1,)

@@ -8,8 +8,8 @@ import pytest
 
 from medfuse.case import Case, Prediction
 from medfuse.errors import CohortError
+from medfuse.evaluation import Evaluation
 from medfuse.evaluation.compare import compare, write_comparison
-from medfuse.evaluation.evaluate import Evaluation
 from medfuse.evaluation.summary import summarise
 
 LABELS = ("a", "b", "c")

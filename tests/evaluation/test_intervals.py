@@ -9,7 +9,6 @@ from medfuse.evaluation import intervals
 from medfuse.evaluation.intervals import (
     bca_interval,
     bootstrap,
-    debiased_interval,
     jackknife,
     patient_weights,
     percentile_interval,
@@ -103,15 +102,6 @@ def test_percentiles_leave_undefined_draws_out():
     assert percentile_interval(values) == pytest.approx((2.5, 97.5))
     assert percentile_interval(values, level=0.5) == pytest.approx((25, 75))
     assert np.isnan(percentile_interval(np.full(3, np.nan))).all()
-
-
-def test_debiased_interval_keeps_the_spread_and_holds_the_value():
-    draws = np.linspace(0.2, 0.4, 101)
-    plain_low, plain_high = percentile_interval(draws)
-    assert debiased_interval(draws, value=0.29) == pytest.approx((plain_low - 0.02, plain_high - 0.02))
-    assert debiased_interval(draws, value=0.2) == pytest.approx((plain_low - 0.2, 0.2))
-    assert debiased_interval(draws, value=0.01) == (0.0, 0.01)  # the interval holds the value
-    assert np.isnan(debiased_interval(np.array([np.nan]), value=0.1)).all()
 
 
 def test_wilson_interval_agrees_with_the_worked_figures():

@@ -62,6 +62,15 @@ def test_a_header_that_promises_too_much(tmp_path):
         read_scan(tmp_path / "x.nii")
 
 
+@pytest.mark.parametrize("kind", [nibabel.Nifti1Image, nibabel.Nifti2Image])
+@pytest.mark.parametrize("length", [348, 400, 545])
+def test_a_header_that_is_cut_short_is_refused(tmp_path, kind, length):
+    data = kind(np.zeros((6, 7, 8), np.int16), np.eye(4)).to_bytes()
+    (tmp_path / "x.nii").write_bytes(data[:length])
+    with pytest.raises(ScanError, match="cut short"):
+        read_scan(tmp_path / "x.nii")
+
+
 @pytest.fixture(scope="module")
 def original():
     values = np.random.default_rng(0).integers(0, 1000, (6, 7, 8)).astype(np.int16)

@@ -81,8 +81,8 @@ def test_predictions_are_written_whole(ending: str, predictor: Predictor, tiny_c
     if ending == "jsonl":
         rows = [json.loads(line) for line in path.read_text().splitlines()]
         assert list(rows[1]) == [
-            "case_id", "probabilities", "prediction_set", "abstain", "modalities", "contributions", "warnings", "error",
-            "bundle",
+            "case_id", "probabilities", "prediction_set", "abstain", "flagged", "modalities", "contributions",
+            "warnings", "error", "bundle",
         ]  # fmt: skip
     else:
         import pandas as pd
