@@ -13,8 +13,10 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from stat import S_ISREG
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+SETTLED = 2.0  # seconds after which a file that changes again is sure to get another time
+_ENTRY = ".safetensors"
 DEFAULT_GB = 20  # 10⁹ bytes
 PREPARATION = 2  # raise it when reading, fitting or windows change what an encoder is given
 
@@ -87,23 +91,26 @@ class TokenCache:
         from safetensors import SafetensorError, safe_open
 
         try:
-            with safe_open(self._path(key), framework="pt") as stored:
+            with safe_open(self._path(key, _ENTRY), framework="pt") as stored:
                 told = stored.metadata() or {}
                 warnings, contents = (tuple(json.loads(told[name])) for name in ("warnings", "contents"))
                 tokens = stored.get_tensor("tokens")
         except (KeyError, OSError, SafetensorError, ValueError):
             return None
         with contextlib.suppress(OSError):
-            os.utime(self._path(key))  # used now; the time of access is not kept on every disk
+            os.utime(self._path(key, _ENTRY))  # used now; the time of access is not kept on every disk
         return tokens, warnings, contents
 
     def put(self, key: str, tokens: torch.Tensor, warnings: Sequence[str], contents: Sequence[str] = ()) -> None:
         """Write an entry in one step; a disk that is full or read-only costs the entry, not the run."""
         from safetensors.torch import save
 
-        path = self._path(key)
+        path = self._path(key, _ENTRY)
         told = {"warnings": json.dumps(list(warnings)), "contents": json.dumps(list(contents))}
         content = save({"tokens": tokens.contiguous()}, metadata=told)
+        self._write(path, content)
+
+    def _write(self, path: Path, content: bytes) -> None:
         with contextlib.suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
             handle, partial = tempfile.mkstemp(dir=path.parent, suffix=".partial")
@@ -116,10 +123,35 @@ class TokenCache:
                 raise
             self._count(len(content))
 
+    def digest(self, path: Path, reckon: Callable[[Path], str]) -> str:
+        """A file's digest, reckoned once while its place, size and times are the same, as git's index does.
+
+        What was changed within the last seconds, or is no plain file, is reckoned anew each time.
+
+        Args:
+            path: The file.
+            reckon: Gives the digest from the file's bytes.
+        """
+        try:
+            at = path.stat()
+        except OSError:
+            return reckon(path)
+        if not S_ISREG(at.st_mode) or time.time() - max(at.st_mtime, at.st_ctime) < SETTLED:
+            return reckon(path)
+        times = (at.st_mtime_ns, at.st_ctime_ns)
+        place = self._path(key_of("digest", path.absolute(), at.st_dev, at.st_ino, at.st_size, *times), ".digest")
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            known = place.read_text(encoding="ascii")
+            if len(known) == 64 and not known.strip("0123456789abcdef"):
+                return known
+        found = reckon(path)
+        self._write(place, found.encode())
+        return found
+
     def evict(self) -> int:
         """Remove what was not used for longest until nine tenths of the limit are left; the bytes removed."""
         found = []
-        for path in self.folder.glob("??/*.safetensors"):
+        for path in self.folder.glob("??/*.*"):
             with contextlib.suppress(OSError):  # another process may evict too
                 kept = path.stat()
                 found.append((kept.st_mtime, kept.st_size, path))
@@ -148,8 +180,8 @@ class TokenCache:
             finally:
                 self._evicting.release()
 
-    def _path(self, key: str) -> Path:
-        return self.folder / key[:2] / f"{key}.safetensors"
+    def _path(self, key: str, ending: str) -> Path:
+        return self.folder / key[:2] / f"{key}{ending}"
 
 
 def key_of(*parts: object) -> str:

@@ -198,7 +198,7 @@ class CaseEncoder:
         part = self.config.image
         key, settings = "", (part.size, part.equalise, part.series, part.slices)
         if self.cache is not None and self.image is not None:
-            key = key_of("image", _bytes_digest(scan.path), self._digests["image"], *settings)
+            key = key_of("image", self.cache.digest(scan.path, _bytes_digest), self._digests["image"], *settings)
             if (entry := self.cache.get(key)) is not None:
                 tokens, warnings, contents = entry
                 return _Item(key, tokens=tokens, warnings=warnings, contents=contents)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
 import os
 from pathlib import Path
@@ -104,3 +105,28 @@ def test_no_limit_that_is_no_number(monkeypatch, given: str) -> None:
 
 def test_half_precision_never_overflows() -> None:
     assert half(torch.tensor([1e9, -1e9])).isfinite().all()
+
+
+def test_a_digest_is_reckoned_again_only_when_the_file_changed(tmp_path: Path) -> None:
+    cache, path, reckoned = TokenCache(tmp_path / "cache"), tmp_path / "scan", []
+
+    def reckon(file: Path) -> str:
+        reckoned.append(file)
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+
+    path.write_bytes(b"one")
+    assert cache.digest(path, reckon) == cache.digest(path, reckon) == hashlib.sha256(b"one").hexdigest()
+    assert len(reckoned) == 2  # changed a moment ago: it may change again within the same tick of the clock
+    with pytest.MonkeyPatch.context() as later:
+        later.setattr("medfuse.encoders.cache.time.time", lambda: path.stat().st_mtime + 60)
+        assert cache.digest(path, reckon) == cache.digest(path, reckon) == hashlib.sha256(b"one").hexdigest()
+        assert len(reckoned) == 3
+        kept = path.stat()
+        path.write_bytes(b"two")
+        os.utime(path, ns=(kept.st_atime_ns, kept.st_mtime_ns))  # as large and as old as before
+        assert cache.digest(path, reckon) == hashlib.sha256(b"two").hexdigest()
+        for place in (tmp_path / "cache").glob("??/*.digest"):
+            place.write_bytes(b"\xff damaged")
+        assert cache.digest(path, reckon) == hashlib.sha256(b"two").hexdigest()
+    with pytest.raises(FileNotFoundError):
+        cache.digest(tmp_path / "nowhere", reckon)
