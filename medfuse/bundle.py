@@ -26,6 +26,7 @@ from medfuse.encoders import (
 )
 from medfuse.encoders.weights import sha256_of
 from medfuse.errors import BundleError, CohortError
+from medfuse.hierarchy import parents_of
 from medfuse.model import DiagnosisModel
 
 FORMAT = 2  # raised when an older medfuse could no longer read the folder
@@ -170,6 +171,7 @@ class Bundle:
             columns=TabularEncoder.columns_from(content["tabular"]),
             labels=len(labels),
             task=content["task"],
+            parents=parents_of(config.hierarchy, labels) if config.hierarchy else (),
         )
         model.load_state_dict(load_file(folder / "model.safetensors"), assign=True)
         return cls(

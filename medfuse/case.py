@@ -130,6 +130,8 @@ class Case:
         values: Tabular values by column: a number, a category, or None where missing.
         labels: 1, 0 or None (not known) by label. In a multiclass task at most one label is 1, and all are None
             where the diagnosis is not known.
+        uncertain: Labels that the source calls uncertain (-1 in the table); they are None in `labels`, so no metric
+            counts them, and the config says what they are in training.
         groups: What subgroups are reported by (site, view, …); never an input of a model.
         problems: What was wrong with the case's row, one line each; a scan or note named there is left out.
     """
@@ -142,6 +144,7 @@ class Case:
     notes: tuple[Note, ...] = ()
     values: Mapping[str, float | str | None] = field(default_factory=dict)
     labels: Mapping[str, int | None] = field(default_factory=dict)
+    uncertain: frozenset[str] = frozenset()
     groups: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
 

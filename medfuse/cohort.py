@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +24,7 @@ KINDS: tuple[Kind, ...] = ("number", "category")
 Evidence = Literal["image", "text", "tabular", "all"]
 
 ID_COLUMNS = ("case_id", "patient_id", "time", "split", "scans", "notes")
+UNCERTAIN = -1  # of a label in a multilabel table, as CheXpert marks it (Irvin et al. 2019, arXiv:1901.07031)
 DIAGNOSIS = "diagnosis"  # the label column of a multiclass cohort
 SEPARATOR = "|"  # between the paths of one cell
 MISSING = frozenset({"", "na", "n/a", "nan", "none", "null"})  # cells that say nothing, in any case
@@ -44,7 +46,7 @@ class Cohort:
     Attributes:
         folder: Where the cohort lies; every scan and note is inside it.
         name: A short name.
-        task: `multiclass` (one label a case) or `multilabel` (each label 1, 0 or blank).
+        task: `multiclass` (one label a case) or `multilabel` (each label 1, 0, -1 for uncertain, or blank).
         labels: The labels in the order of every probability vector.
         cases: The cases in the order of the table.
         tabular: The kind of each tabular column.
@@ -81,11 +83,10 @@ class Cohort:
         """
         folder = Path(folder)
         header = _read_header(folder)
-        rows, source = _read_table(folder)
+        rows, columns, source = _read_table(folder)
         label_columns = (DIAGNOSIS,) if header["task"] == "multiclass" else header["labels"]
         expected = ("case_id", *label_columns, *header["tabular"], *header["groups"])
-        columns = rows[0].keys() if rows else expected
-        absent = [column for column in expected if column not in columns]
+        absent = [column for column in expected if column not in (columns or expected)]
         if absent:
             message = f"{folder / source}: no column {', '.join(map(repr, absent))}; cohort.yaml says there is"
             raise CohortError(message)
@@ -196,9 +197,10 @@ def record_splits(cohort: Cohort) -> None:
         table.to_parquet(partial)
         os.replace(partial, path)
     else:
-        rows, name = _read_table(cohort.folder)
-        written = [row | {"split": splits.get(row["case_id"].strip(), "")} for row in rows]
-        _write_csv(cohort.folder / name, list(written[0]) if written else ID_COLUMNS, written)
+        rows, columns, name = _read_table(cohort.folder)
+        columns = list(dict.fromkeys([*columns, "split"])) if columns else list(ID_COLUMNS)
+        written = (row | {"split": splits.get(row["case_id"].strip(), "")} for row in rows)
+        _write_csv(cohort.folder / name, columns, written)
     header = yaml.safe_load((cohort.folder / "cohort.yaml").read_text(encoding="utf-8")) | {
         "splits": dict(cohort.splits)
     }
@@ -258,21 +260,29 @@ def _read_header(folder: Path) -> dict[str, Any]:
     }
 
 
-def _read_table(folder: Path) -> tuple[list[dict[str, str]], str]:
-    """The rows as text cells, and the name of the file they came from."""
+def _read_table(folder: Path) -> tuple[Iterable[dict[str, str]], list[str], str]:
+    """The rows as text cells, read while they are asked for; the columns; and the name of the file they come from."""
     if (folder / "cases.parquet").exists():
         import pandas
 
         table = pandas.read_parquet(folder / "cases.parquet")
         cells = table.astype(object).where(table.notna(), "").astype(str)
-        return [{str(k): str(v) for k, v in row.items()} for row in cells.to_dict("records")], "cases.parquet"
+        rows = [{str(k): str(v) for k, v in row.items()} for row in cells.to_dict("records")]
+        return rows, list(rows[0]) if rows else [], "cases.parquet"
     path = folder / "cases.csv"
     if not path.exists():
         message = f"{folder}: no cases.csv or cases.parquet"
         raise CohortError(message)
+    rows_of_file = _rows(path)
+    first = next(rows_of_file, None)
+    return ([] if first is None else chain([first], rows_of_file)), list(first or ()), "cases.csv"
+
+
+def _rows(path: Path) -> Iterator[dict[str, str]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
-            return [{k: v or "" for k, v in row.items() if k} for row in csv.DictReader(stream)], "cases.csv"
+            for row in csv.DictReader(stream):
+                yield {column: cell or "" for column, cell in row.items() if column}
     except (UnicodeDecodeError, csv.Error) as error:
         message = f"{path}: not a UTF-8 CSV table: {error}"
         raise CohortError(message) from error
@@ -284,7 +294,7 @@ def _case_of(row: Mapping[str, str], header: Mapping[str, Any], root: _Root) -> 
     if split is not None and split not in SPLITS:
         problems.append(f"split '{split}' is none of {', '.join(SPLITS)}; taken as none")
         split = None
-    labels = _labels_of(row, header, problems)
+    labels, uncertain = _labels_of(row, header, problems)
     values: dict[str, float | str | None] = {}
     for column, kind in header["tabular"].items():
         cell = row[column].strip()
@@ -301,30 +311,35 @@ def _case_of(row: Mapping[str, str], header: Mapping[str, Any], root: _Root) -> 
         notes=tuple(Note(path) for path in _paths(row.get("notes", ""), root, "note", problems)),
         values=values,
         labels=labels,
+        uncertain=uncertain,
         groups={column: row[column].strip() for column in header["groups"]},
         problems=tuple(problems),
     )
 
 
-def _labels_of(row: Mapping[str, str], header: Mapping[str, Any], problems: list[str]) -> dict[str, int | None]:
+def _labels_of(
+    row: Mapping[str, str], header: Mapping[str, Any], problems: list[str]
+) -> tuple[dict[str, int | None], frozenset[str]]:
     known: tuple[str, ...] = header["labels"]
-    unlabelled: dict[str, int | None] = dict.fromkeys(known)
+    labels: dict[str, int | None] = dict.fromkeys(known)
     if header["task"] == "multiclass":
         diagnosis = row[DIAGNOSIS].strip()
         if diagnosis in known:
-            return {label: int(label == diagnosis) for label in known}
+            return {label: int(label == diagnosis) for label in known}, frozenset()
         if diagnosis:
             problems.append(f"label '{diagnosis}' is none of {', '.join(known)}; taken as unlabelled")
-        return unlabelled
-    labels = unlabelled
+        return labels, frozenset()
+    uncertain = set()
     for label in known:
         cell = row[label].strip().lower()
         number = None if cell in MISSING else _number(cell)
         if number in (0.0, 1.0):
             labels[label] = int(number)
+        elif number == UNCERTAIN:
+            uncertain.add(label)
         elif cell not in MISSING:
-            problems.append(f"label '{label}' should be 0, 1 or blank; taken as blank")
-    return labels
+            problems.append(f"label '{label}' should be 0, 1, -1 (uncertain) or blank; taken as blank")
+    return labels, frozenset(uncertain)
 
 
 def _number(cell: str) -> float | None:
@@ -377,9 +392,16 @@ def _row_of(case: Case, cohort: Cohort) -> dict[str, Any]:
     if cohort.task == "multiclass":
         row[DIAGNOSIS] = next((label for label in cohort.labels if case.labels.get(label) == 1), "")
     else:
-        row |= {label: "" if (value := case.labels.get(label)) is None else value for label in cohort.labels}
+        row |= {label: _label_cell(case, label) for label in cohort.labels}
     row |= {column: "" if (cell := case.values.get(column)) is None else cell for column in cohort.tabular}
     return row | {column: case.groups.get(column, "") for column in cohort.groups}
+
+
+def _label_cell(case: Case, label: str) -> int | str:
+    if label in case.uncertain:
+        return UNCERTAIN
+    value = case.labels.get(label)
+    return "" if value is None else value
 
 
 def _write(path: Path, text: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -79,6 +79,15 @@ class TextConfig(_Strict):
     classification."""
     vocabulary: Annotated[int, Field(ge=16)] = 4000
     """Largest vocabulary of the RNN or the word vectors, learned from the training split."""
+    assertions: bool = False
+    """Whether what ConText finds negated, possible or historical is a word of its own; for `lsa` and `rnn` alone."""
+
+    @model_validator(mode="after")
+    def _assertions_are_words(self) -> TextConfig:
+        if self.assertions and self.encoder not in ("lsa", "rnn"):
+            message = f"assertions are words of their own, which '{self.encoder}' never saw; take encoder lsa or rnn"
+            raise ValueError(message)
+        return self
 
     @model_validator(mode="after")
     def _overlap_fits(self) -> TextConfig:
@@ -108,6 +117,20 @@ class FusionConfig(_Strict):
     """Dropout on tokens and on the fused vector."""
 
 
+class LossConfig(_Strict):
+    """What a wrong probability costs while the model learns; what that does to its logits is taken off again."""
+
+    name: Literal["log", "focal", "asymmetric"] = "log"
+    """Cross-entropy; the focal loss, which cares less about what is easy; or the asymmetric loss (multilabel only)."""
+    focusing: Annotated[float, Field(ge=0, le=8)] = 2.0
+    """Power by which easy cases count less; of the asymmetric loss that of negatives, 4 in its paper."""
+    focusing_positive: Annotated[float, Field(ge=0, le=8)] = 0.0
+    """The same for positives, of the asymmetric loss alone."""
+    margin: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    """Probability below which a negative costs nothing, of the asymmetric loss alone, 0.05 in its paper; above 0 the
+    probabilities are as good as the calibrator makes them, as what it does cannot be taken off."""
+
+
 class TrainingConfig(_Strict):
     """How the model learns."""
 
@@ -129,8 +152,13 @@ class TrainingConfig(_Strict):
     """Weight of the loss that each modality alone has to keep low, so that none starves."""
     class_weights: bool = True
     """Whether rare classes weigh more, by the square root of their inverse frequency."""
-    members: Annotated[int, Field(ge=1, le=20)] = 1
-    """Heads trained from different seeds and averaged; only with frozen encoders is more than one cheap."""
+    loss: LossConfig = LossConfig()
+    """What a wrong probability costs."""
+    uncertain: Literal["ignore", "zeros", "ones", "zeros_smoothed", "ones_smoothed"] = "ignore"
+    """What a label marked -1 in the table (uncertain) counts as in training: nothing, 0, 1, or a draw near 0 or 1."""
+    folds: Annotated[int, Field(ge=1, le=20)] = 1
+    """Above 1, as many heads on frozen encoders, each trained on all patients but those of its fold and averaged; what
+    each says of its own fold takes the place of the validation and calibration splits, and all epochs are run."""
 
 
 class CalibrationConfig(_Strict):
@@ -199,15 +227,38 @@ class Config(_Strict):
     """How logits become probabilities."""
     inference: InferenceConfig = InferenceConfig()
     """How cases are classified."""
+    hierarchy: Mapping[str, str] = {}
+    """Child to parent among the labels of a multilabel cohort; no child becomes more probable than its parent."""
 
     @model_validator(mode="after")
-    def _experts_are_frozen(self) -> Config:
+    def _several_fits_are_of_frozen_encoders(self) -> Config:
         text = self.text is not None and (self.text.tune != "frozen" or self.text.encoder == "rnn")
-        if self.fusion.name == "experts" and (text or (self.image is not None and self.image.tune != "frozen")):
+        learns = text or (self.image is not None and self.image.tune != "frozen")
+        if self.fusion.name == "experts" and learns:
             message = "fusion 'experts' is fitted on frozen encoders; set tune to frozen, or choose another fusion"
             raise ValueError(message)
-        if self.fusion.name == "experts" and self.training.members != 1:
-            message = "fusion 'experts' has one head; set training.members to 1"
+        if self.training.folds > 1 and learns:
+            message = "training.folds above 1 is for frozen encoders; set tune to frozen, or training.folds to 1"
+            raise ValueError(message)
+        if self.fusion.name == "experts" and self.training.folds != 1:
+            message = "fusion 'experts' has folds of its own; set training.folds to 1"
+            raise ValueError(message)
+        training = self.training
+        if self.fusion.name == "experts" and (training.loss.name != "log" or training.uncertain.endswith("smoothed")):
+            message = (
+                "fusion 'experts' is fitted by log loss on whole labels; set training.loss.name to log and"
+                " training.uncertain to ignore, zeros or ones, or choose another fusion"
+            )
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _coherent(self) -> Config:
+        if self.hierarchy and (self.fusion.name == "experts" or self.calibration.method != "temperature"):
+            message = (
+                "a hierarchy needs a fusion other than 'experts', and calibration.method temperature: one temperature"
+                " for all labels keeps a child below its parent"
+            )
             raise ValueError(message)
         return self
 

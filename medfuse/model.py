@@ -17,6 +17,8 @@ from medfuse.encoders import Column, Encoded, ImageEncoder, TabularEncoder, Tabu
 from medfuse.encoders.cases import KEPT, is_frozen
 from medfuse.encoders.reduction import Reduction
 from medfuse.fusion import FUSIONS
+from medfuse.hierarchy import Parents, unconditional
+from medfuse.losses import Loss
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -157,11 +159,13 @@ class DiagnosisModel(nn.Module):
         columns: The tabular columns; empty if values are not used.
         labels: Number of labels.
         task: `multiclass` or `multilabel`.
+        parents: The place of each label's parent, whose presence its logit takes for granted (`medfuse.hierarchy`);
+            empty where the config states no hierarchy.
 
     Attributes:
-        heads: One or several heads of the same shape, whose logits are averaged.
-        offset: What class weights in the loss add to the logits [C]; it is taken off again, so that rare labels are
-            learned without being promised too often (prior correction, Menon et al. 2021, arXiv:2007.07314).
+        heads: One, or one a fold, of the same shape; their logits are averaged.
+        offset: Logarithm of each label's weight in the loss [C]. What weights and loss do to the logits is taken off
+            again (`Loss.log_odds`), so that rare labels are learned without being promised too often.
     """
 
     offset: Tensor
@@ -175,9 +179,13 @@ class DiagnosisModel(nn.Module):
         columns: Sequence[Column],
         labels: int,
         task: Task,
+        parents: Parents = (),
     ) -> None:
         super().__init__()
         self.config = config
+        self.task = task
+        self.parents = parents
+        self.loss = Loss.of(config.training.loss)
         self.image = image
         self.text = text
         self.columns = tuple(columns)
@@ -192,8 +200,7 @@ class DiagnosisModel(nn.Module):
                 self.reductions[name] = Reduction(native, config.fusion.components)
                 widths[name] = config.fusion.components
         heads = [
-            Head(config, widths=widths, columns=columns, labels=labels, task=task)
-            for _ in range(config.training.members)
+            Head(config, widths=widths, columns=columns, labels=labels, task=task) for _ in range(config.training.folds)
         ]
         self.heads = nn.ModuleList(heads)
         self.register_buffer("offset", torch.zeros(labels))
@@ -245,7 +252,10 @@ class DiagnosisModel(nn.Module):
             kept: True [B] by modality where it may be used; a modality not named is used wherever it is present.
         """
         outputs = [head(part, kept=kept) for head, part in zip(self.heads, projected, strict=True)]
-        logits = torch.stack([output.logits for output in outputs]).mean(0) - self.offset
+        meant = [
+            self.loss.log_odds(output.logits, self.offset, multiclass=self.task == "multiclass") for output in outputs
+        ]
+        logits = torch.stack([unconditional(one, self.parents) for one in meant]).mean(0)
         weights = torch.stack([output.weights for output in outputs]).mean(0)
         return Output(logits, weights, torch.cat([output.vector for output in outputs], dim=1))
 

@@ -19,6 +19,7 @@ from medfuse.drift import Check, compare, first_of_each, inputs_of
 from medfuse.encoders.cache import TokenCache, default_cache
 from medfuse.errors import BundleError, CohortError
 from medfuse.inference import Predictor
+from medfuse.page import page
 from medfuse.training.fit import facts_wanted
 from medfuse.training.learning import targets
 
@@ -84,28 +85,22 @@ class Monitoring:
 
     def save(self, folder: str | Path) -> Path:
         """Write `drift.json` and `drift.html`."""
-        from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        page = Environment(
-            loader=FileSystemLoader(TEMPLATE.parent),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        html = page.get_template(TEMPLATE.name).render(
-            title=self.title,
-            checks=self.checks,
-            drifted=self.drifted,
-            verdict=self.verdict,
-            kinds=_KINDS,
-            new_cases=self.cases,
-            reference_cases=self.reference,
-            bundle=self.bundle,
-            version=__version__,
-            zip=zip,
+        html = page(
+            TEMPLATE,
+            {
+                "title": self.title,
+                "checks": self.checks,
+                "drifted": self.drifted,
+                "verdict": self.verdict,
+                "kinds": _KINDS,
+                "new_cases": self.cases,
+                "reference_cases": self.reference,
+                "bundle": self.bundle,
+                "version": __version__,
+                "zip": zip,
+            },
         )
         _write(folder / "drift.html", html)
         _write(folder / "drift.json", json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")

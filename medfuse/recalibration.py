@@ -112,6 +112,8 @@ def recalibrate(
     patients = [one.case.patient_id for one in encoded]
     seed = bundle.config.seed
     before = bundle.calibration.probability(decided.logits[:, -1], pattern_of(decided.present))
+    if bundle.config.hierarchy:  # another calibrator could lift a child above its parent
+        method = "temperature"
     kinds = CALIBRATORS if method == "auto" else {method: CALIBRATORS[method]}
     old = np.log(np.maximum(before, np.finfo(float).tiny))
     found = transfer(kinds, old, decided.logits[:, -1], labels, task=bundle.task, patients=patients, seed=seed)

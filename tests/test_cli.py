@@ -39,7 +39,7 @@ def test_help_is_quick_and_needs_no_torch() -> None:
     "verb",
     [
         *("demo", "sample-data", "import", "audit", "split", "deidentify", "train", "evaluate", "compare", "classify"),
-        *("calibrate", "monitor", "dashboard", "bench"),
+        *("calibrate", "monitor", "dashboard", "bench", "explain"),
     ],
 )
 def test_every_verb_has_help_with_an_example(verb: str) -> None:
@@ -107,7 +107,7 @@ def test_train_evaluate_and_classify_by_files(tiny_cohort: Cohort, token_cache: 
     assert metrics["summary"]["n_cases"] == len(tiny_cohort.in_split("test"))
     assert metrics["baselines"]
     assert {path.name for path in (tmp_path / "e").iterdir()} == {
-        "metrics.json", "predictions.jsonl", "predictions.parquet", "cases.csv", "report.html", "figures"
+        "metrics.json", "predictions.jsonl", "predictions.parquet", "cases.csv", "report.html", "figures", "MODEL_CARD.md"
     }  # fmt: skip
     case = tiny_cohort.cases[0]
     done = run("classify", bundle, "--scan", case.scans[0].path, "--value", "age=61", "--json")

@@ -1,4 +1,4 @@
-"""The worklist: what to read next, and how far the reading is."""
+"""The worklist: what to read next, and how far the reading is. Only the page that is shown goes to the browser."""
 
 from __future__ import annotations
 
@@ -7,33 +7,42 @@ import streamlit as st
 
 from medfuse.errors import MedfuseError
 from medfuse.review.desk import Desk
+from medfuse.review.reading import Reading, withheld
+from medfuse.review.texts import Texts
 from medfuse.review.wording import markdown_plain
-from medfuse.review.worklist import STATES, narrow, urgency_basis, worklist
+from medfuse.review.worklist import ORDERS, STATES, narrow, urgency_basis, with_decisions
 
+ROWS = 50  # of a page
+FILTERS = ("text", "states", "labels", "readers", "sites", "unsure", "disagreeing", "order", "page")
+desk: Desk = st.session_state["desk"]
+t: Texts = st.session_state["texts"]
 BAR = {"min_value": 0, "width": "small"}
 COLUMNS = {
-    "case_id": st.column_config.TextColumn("Case"),
-    "urgency": st.column_config.ProgressColumn("Urgency", format="%.2f", max_value=1, **BAR),
-    "uncertainty": st.column_config.ProgressColumn("Unsure", format="%.2f", max_value=1, **BAR),
-    "label": st.column_config.TextColumn("Most probable"),
-    "percent": st.column_config.ProgressColumn("Probability", format="%.0f %%", max_value=100, **BAR),
-    "prediction_set": st.column_config.TextColumn("Cannot be excluded"),
-    "modalities": st.column_config.TextColumn("Inputs used"),
-    "warnings": st.column_config.NumberColumn("Warnings", width="small"),
-    "state": st.column_config.TextColumn("State", width="small"),
-    "reader": st.column_config.TextColumn("Reader", width="small"),
+    "case_id": st.column_config.TextColumn(t("case")),
+    "urgency": st.column_config.ProgressColumn(t("urgency"), format="%.2f", max_value=1, **BAR),
+    "uncertainty": st.column_config.ProgressColumn(t("unsure"), format="%.2f", max_value=1, **BAR),
+    "label": st.column_config.TextColumn(t("most_probable")),
+    "percent": st.column_config.ProgressColumn(t("percent"), format="%.0f %%", max_value=100, **BAR),
+    "prediction_set": st.column_config.TextColumn(t("excluded")),
+    "disagreement": st.column_config.NumberColumn(t("disagreement"), format="%.2f", width="small"),
+    "modalities": st.column_config.TextColumn(t("inputs")),
+    "site": st.column_config.TextColumn(t("site"), width="small"),
+    "warnings": st.column_config.NumberColumn(t("warnings"), width="small"),
+    "state": st.column_config.TextColumn(t("state"), width="small"),
+    "reader": st.column_config.TextColumn(t("reader"), width="small"),
 }
 
 
 def open_case(case_id: str) -> None:
     st.session_state["case"] = case_id
-    st.switch_page("views/case.py", query_params={"case": case_id})
+    kept = {name: st.query_params[name] for name in ("reader", "lang", "study") if name in st.query_params}
+    st.switch_page("views/case.py", query_params={**kept, "case": case_id})
 
 
 def clickable(table: pd.DataFrame, *, columns: dict, key: str) -> None:
     """A table whose rows open their case."""
     event = st.dataframe(
-        table,
+        table.assign(state=[t(f"state_{state.replace(' ', '_')}") for state in table["state"]]),
         key=key,
         hide_index=True,
         column_order=list(columns),
@@ -48,53 +57,98 @@ def clickable(table: pd.DataFrame, *, columns: dict, key: str) -> None:
             open_case(table["case_id"].iloc[row])
 
 
-desk: Desk = st.session_state["desk"]
+def clear() -> None:
+    for name in FILTERS:
+        st.session_state.pop(name, None)
+        st.query_params.pop(name, None)
+
+
 try:
-    table = worklist(desk.cohort, desk.predictions, desk.store.latest())
+    reader = st.session_state.get("reader", "").strip()
+    reading = Reading(desk, reader, st.query_params.get("study", ""))
+    table = with_decisions(desk.table, desk.store.latest())
+    if reading.role != "open":
+        queue = reading.cases(())
+    elif hidden := withheld(desk, reader):
+        table = table[~table["case_id"].isin(hidden)].reset_index(drop=True)
 except MedfuseError as error:
     st.error(markdown_plain(str(error)), icon=":material/error:")
     st.stop()
+
+left, right = st.columns([3.4, 1], vertical_alignment="bottom")
+left.title(t("worklist"))
+if reading.role != "open":  # in a study the list shows nothing but the reader's own cases and how far they are
+    waiting = [one for one in queue if reading.state(one) != "done"]
+    if waiting and right.button(t("read_next"), type="primary", icon=":material/play_arrow:", width="stretch", shortcut="O"):
+        open_case(waiting[0])
+    st.info(t("in_study", study=markdown_plain(reading.study), waiting=len(waiting), count=len(queue)))
+    own = pd.DataFrame({"case_id": list(queue), "state": [reading.state(one) or "open" for one in queue]})
+    if len(own):
+        clickable(own, columns={name: COLUMNS[name] for name in ("case_id", "state")}, key="own")
+    st.stop()
+
 failed = table[table["error"] != ""].reset_index(drop=True)
 read = table[table["error"] == ""].reset_index(drop=True)
 open_cases = read[read["state"] == "open"]
-
-left, right = st.columns([5, 1], vertical_alignment="bottom")
-left.title("Worklist")
-if len(open_cases) and right.button(
-    "Read the next case", type="primary", icon=":material/play_arrow:", width="stretch"
-):
-    open_case(open_cases["case_id"].iloc[0])
-
 figures = st.columns(4)
-figures[0].metric("Open", len(open_cases), border=True)
-figures[1].metric("Reviewed", int((table["state"] != "open").sum()), border=True)
-figures[2].metric("Model not sure", int(read["abstain"].sum()), border=True)
-figures[3].metric("Could not be classified", len(failed), border=True)
+figures[0].metric(t("open"), len(open_cases), border=True)
+figures[1].metric(t("reviewed"), int((table["state"] != "open").sum()), border=True)
+figures[2].metric(t("not_sure"), int(read["abstain"].sum()), border=True)
+figures[3].metric(t("failed"), len(failed), border=True)
 
 for problem in desk.problems[:5]:
     st.warning(markdown_plain(problem), icon=":material/warning:")
 if len(desk.problems) > 5:
-    st.warning(f"{len(desk.problems) - 5} more lines of the predictions were left out.", icon=":material/warning:")
+    st.warning(t("lines_left_out", count=len(desk.problems) - 5), icon=":material/warning:")
 
 if len(failed):
-    st.subheader("Could not be classified", help="These cases have no prediction. They need a reader all the same.")
+    st.subheader(t("failed"), help=t("failed_help"))
     reasons = {name: COLUMNS[name] for name in ("case_id", "state", "reader")}
-    reasons["error"] = st.column_config.TextColumn("Why", width="large")
-    clickable(failed, columns=reasons, key="failed")
-    st.subheader("Classified")
+    reasons["error"] = st.column_config.TextColumn(t("why_failed"), width="large")
+    clickable(failed.head(4 * ROWS), columns=reasons, key="failed")
+    st.subheader(t("classified"))
 
-filters = st.columns([2, 2, 2, 1.2], vertical_alignment="bottom")
-text = filters[0].text_input("Case", placeholder="Search by case id")
-states = filters[1].multiselect("State", STATES, placeholder="All states")
-labels = filters[2].multiselect("Most probable", desk.cohort.labels, placeholder="All labels")
-unsure = filters[3].toggle("Only unsure")
-shown = narrow(read, states=states, labels=labels, unsure=unsure, text=text)
-shown["percent"] = 100 * shown["probability"]
-unused = "uncertainty" if desk.cohort.urgency else "urgency"
-columns = {name: column for name, column in COLUMNS.items() if name != unused}
-if len(shown):
-    clickable(shown, columns=columns, key="cases")
+filters = st.columns([1.6, 1.6, 1.6, 1.6, 1.6], vertical_alignment="bottom")
+bound = {"bind": "query-params"}
+text = filters[0].text_input(t("case"), placeholder=t("search_id"), key="text", **bound)
+states = filters[1].multiselect(
+    t("state"), STATES, placeholder=t("all_states"), key="states", **bound,
+    format_func=lambda one: t(f"state_{one.replace(' ', '_')}"),
+)  # fmt: skip
+labels = filters[2].multiselect(t("most_probable"), desk.cohort.labels, placeholder=t("all_labels"), key="labels", **bound)
+readers = filters[3].multiselect(
+    t("reader"), sorted(set(table["reader"]) - {""}), placeholder=t("all_readers"), key="readers"
+)
+order = filters[4].selectbox(
+    t("sort"), ORDERS, key="order", format_func=lambda one: t(f"order_{one}"), **bound
+)
+more = st.columns([1.6, 1.6, 1.6, 1.6, 1.6], vertical_alignment="center")
+unsure = more[0].toggle(t("only_unsure"), key="unsure", **bound)
+disagreeing = more[1].toggle(t("only_disagreeing"), key="disagreeing", **bound)
+sites = sorted(set(desk.table["site"]) - {""})
+wanted = more[2].multiselect(t("site"), sites, placeholder=t("all_sites"), key="sites", label_visibility="collapsed") if sites else []
+shown = narrow(
+    read, states=states, labels=labels, readers=readers, sites=wanted, unsure=unsure, disagreeing=disagreeing, text=text,
+    order=order,
+)  # fmt: skip
+if len(shown) and right.button(t("read_next"), type="primary", icon=":material/play_arrow:", width="stretch", shortcut="O"):
+    waiting = shown[shown["state"] == "open"]
+    open_case((waiting if len(waiting) else shown)["case_id"].iloc[0])
+pages = max(1, -(-len(shown) // ROWS))
+page = 1
+if pages > 1:
+    page = more[4].number_input(f"{t('page')} (1 … {pages})", 1, pages, key="page", **bound)
+rows = shown.iloc[(page - 1) * ROWS : page * ROWS].copy()
+rows["percent"] = 100 * rows["probability"]
+left_out = {"uncertainty" if desk.cohort.urgency else "urgency"} if order not in ("uncertainty",) else set()
+left_out |= set() if sites else {"site"}
+left_out |= set() if (rows["disagreement"] > 0).any() else {"disagreement"}
+columns = {name: column for name, column in COLUMNS.items() if name not in left_out}
+if len(rows):
+    clickable(rows.reset_index(drop=True), columns=columns, key="cases" if pages == 1 else f"cases-{page}")
 else:
-    st.info("No case matches these filters." if len(read) else "There are no classified cases.")
-count = f"{len(shown)} of {len(read)} cases. " if len(shown) < len(read) else f"{len(read)} cases. "
-st.caption(markdown_plain(count + urgency_basis(desk.cohort)) + " Click a row to open its case.")
+    st.info(t("no_match") if len(read) else t("no_cases"), icon=":material/search_off:")
+    if len(read):
+        st.button(t("clear_filters"), on_click=clear)
+basis = urgency_basis(desk.cohort)
+st.caption(markdown_plain(f"{t('count_of', shown=len(shown), all=len(read))} {basis} {t('open_by_click')}"))

@@ -72,15 +72,18 @@ def scan_duplicates(cohort: Cohort, scans: Sequence[ScanFacts], root: Path) -> l
 def note_duplicates(cohort: Cohort, notes: Iterable[NoteFacts]) -> tuple[list[Finding], list[NoteFacts]]:
     """Notes that several cases share, and the facts of every note without its text."""
     facts: list[NoteFacts] = []
-    same: dict[str, list[NoteFacts]] = defaultdict(list)
+    first: dict[bytes, NoteFacts] = {}
+    same: dict[bytes, list[NoteFacts]] = {}
     signatures, waiting = Signatures(), list[str]()
     for note in notes:
         words = note.text.lower().split()
         waiting.append(note.text)
-        bare = NoteFacts(note.row, note.path, note.file, error=note.error)
+        bare = NoteFacts(note.row, note.path, error=note.error)
         facts.append(bare)
         if len(words) >= FEWEST_WORDS:
-            same[hashlib.sha256(" ".join(words).encode("utf-8", "replace")).hexdigest()].append(bare)
+            digest = hashlib.sha256(" ".join(words).encode("utf-8", "replace")).digest()
+            if (one := first.setdefault(digest, bare)) is not bare:
+                same.setdefault(digest, [one]).append(bare)
         if len(waiting) == _SOME:
             signatures.add(waiting)
             waiting = []

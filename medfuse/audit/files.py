@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,7 +53,7 @@ class ScanFacts:
     file: str
     pixels: str = ""
     thumbnail: UInt8[ndarray, "h w"] | None = field(default=None, repr=False)
-    taken: dict[str, str] = field(default_factory=dict)
+    taken: Mapping[str, str] = field(default_factory=dict)
     person: str = ""
     instance: str = ""
     warnings: tuple[str, ...] = ()
@@ -61,11 +62,10 @@ class ScanFacts:
 
 @dataclass(frozen=True, slots=True)
 class NoteFacts:
-    """A note of a case: `row`, `path`, `file` and `error` as for a scan; `text` is kept only while it is looked at."""
+    """A note of a case: `row`, `path` and `error` as for a scan; `text` is kept only while it is looked at."""
 
     row: int
     path: str
-    file: str
     text: str = field(default="", repr=False)
     error: str = ""
 
@@ -95,11 +95,11 @@ def note_facts(cases: tuple[Case, ...], root: Path) -> Iterator[NoteFacts]:
 
 def _read_note(row: int, note: Note, root: Path) -> NoteFacts:
     assert note.path is not None
-    path, file = _relative(note.path, root), _file(note.path)
+    path = _relative(note.path, root)
     try:
-        return NoteFacts(row, path, file, text=text_of(note))
+        return NoteFacts(row, path, text=text_of(note))
     except NoteError as error:
-        return NoteFacts(row, path, file, error=_reason(error, note.path))
+        return NoteFacts(row, path, error=_reason(error, note.path))
 
 
 def text_of(note: Note) -> str:
@@ -125,8 +125,13 @@ def small(pixels: Float32[ndarray, "*s h w"], side: int) -> Float32[ndarray, "s 
 def _look(row: int, scan: Scan, root: Path) -> ScanFacts:
     file = _file(scan.path)
     error = "" if file else "no such file; check the path in the cohort's table"
-    kind = scan.path.suffix.lower().lstrip(".") or "none"
-    return ScanFacts(row, _relative(scan.path, root), file, taken={"file type": kind}, error=error)
+    return ScanFacts(row, _relative(scan.path, root), file, taken=_taken_from(scan.path.suffix), error=error)
+
+
+@cache
+def _taken_from(suffix: str) -> Mapping[str, str]:
+    """What a name alone tells of how a scan was taken; one object for all scans of a kind."""
+    return {"file type": suffix.lower().lstrip(".") or "none"}
 
 
 def _read(row: int, scan: Scan, root: Path) -> ScanFacts:

@@ -135,10 +135,11 @@ class Signatures:
         """Pairs of long enough notes that share a band, each once; of very many in one band, each with the first."""
         if not self._parts:
             return
-        signed, long = np.concatenate(self._parts), np.concatenate(self._lengths) >= FEWEST_SHINGLES
+        long = np.concatenate(self._lengths) >= FEWEST_SHINGLES
         rows = np.flatnonzero(long)
         seen: set[tuple[int, int]] = set()
-        for band in np.split(signed[rows], BANDS, axis=1):
+        for begin in range(0, HASHES, HASHES // BANDS):  # a band at a time, so that no second copy of all is made
+            band = np.concatenate([part[:, begin : begin + HASHES // BANDS] for part in self._parts])[long]
             keys = np.ascontiguousarray(band).view(np.dtype((np.void, band.dtype.itemsize * band.shape[1]))).ravel()
             _, place, size = np.unique(keys, return_inverse=True, return_counts=True)
             order = np.argsort(place, kind="stable")

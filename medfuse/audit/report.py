@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medfuse.audit.finding import SEVERITIES
+from medfuse.page import page
 
 if TYPE_CHECKING:
     from medfuse.audit.audit import Audit
@@ -16,16 +17,7 @@ TEMPLATE = Path(__file__).with_name("report.html.j2")
 
 def write_report(audit: Audit, path: Path) -> None:
     """Write the report; the file appears in one step or not at all."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    page = Environment(
-        loader=FileSystemLoader(TEMPLATE.parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    html = page.get_template(TEMPLATE.name).render(audit=audit, severities=SEVERITIES, counts=audit.record()["summary"])
+    html = page(TEMPLATE, {"audit": audit, "severities": SEVERITIES, "counts": audit.record()["summary"]})
     partial = path.with_name(path.name + ".partial")
     partial.write_text(html, encoding="utf-8")
     os.replace(partial, path)

@@ -23,7 +23,7 @@ from medfuse.encoders.threads import budget, torch_threads
 from medfuse.imaging import fit_scan, read_scan
 from medfuse.inference import Predictor
 from medfuse.inference.engines import choose, run_by
-from medfuse.notes import read_note, select
+from medfuse.notes import model_text, read_note
 
 CASES, ROUNDS, WARM = 512, 3, 8
 
@@ -96,7 +96,7 @@ class Ready:
             pixels = fit_scan(read_scan(case.scans[0].path), image.size, equalise=image.equalise).pixels
             self.pixels.append(torch.as_tensor(pixels).reshape(1, image.size, image.size))
             assert case.notes[0].path is not None
-            said = select(read_note(case.notes[0].path), exclude=text.exclude_sections)
+            said = model_text(read_note(case.notes[0].path), text)
             self.windows.extend(ids for ids, _ in tokenizer.windows(said))
         self.windows.sort(key=len)
         self.tokens = sum(map(len, self.windows))

@@ -79,7 +79,7 @@ def risk_coverage(
         message = "no labelled case to draw a risk-coverage curve from"
         raise ValueError(message)
     probability, labels = probability[known], labels[known]
-    who = np.asarray(patients, dtype=str)[known]
+    who = np.unique(np.asarray(patients, dtype=str), return_inverse=True)[1][known]
     if task == "multiclass":
         confidence, wrong = probability.max(axis=1), probability.argmax(axis=1) != labels.argmax(axis=1)
         of_label = labels.argmax(axis=1)
@@ -139,4 +139,4 @@ def _change(wrong: ndarray, kept: ndarray, among: ndarray, who: ndarray) -> tupl
     kept, wrong = kept[among].astype(float), wrong[among].astype(float)
     risk, all_risk = (kept * wrong).sum() / kept.sum(), wrong.mean()
     influence = kept * (wrong - risk) / kept.mean() - (wrong - all_risk)
-    return float(risk - all_risk), clustered_error(influence, who[among].tolist())
+    return float(risk - all_risk), clustered_error(influence, who[among])

@@ -130,12 +130,12 @@ def cross_fitted(
     return found
 
 
-def clustered_error(differences: Float[ndarray, " n"], patients: Sequence[str]) -> float:
+def clustered_error(differences: Float[ndarray, " n"], patients: Sequence[str] | Int[ndarray, " n"]) -> float:
     """Standard error of a mean over cases, with the patients as independent units (a ratio estimate's, Cochran 1977).
 
     Source: Sampling Techniques, 3rd edition, equation 6.9.
     """
-    _, member = np.unique(np.asarray(patients, dtype=str), return_inverse=True)
+    _, member = np.unique(np.asarray(patients), return_inverse=True)
     count = member.max() + 1
     if count < 2:
         return float("inf")

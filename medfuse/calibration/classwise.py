@@ -30,6 +30,11 @@ class ClasswiseTemperature(Calibrator):
     learned = ("temperature_",)
     temperature_: Float[ndarray, " c"]
 
+    @classmethod
+    def least_cases(cls, labels: int) -> int:
+        """Three times the rule of thumb: a label's temperature rests on its own few cases, and runs to a bound."""
+        return 30 * labels
+
     def _start(self, labels: int) -> None:
         self.temperature_ = np.ones(labels)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -95,6 +95,45 @@ class Outliers:
         scores = found.scores(calibration_logits, calibration_vectors)
         thresholds = tuple(_quantile(column, 1 - false_alarms / 2) for column in scores.T)
         return cls(task, means, whitening, (thresholds[0], thresholds[1]), false_alarms, found.fitted_on)
+
+    @classmethod
+    def joined(
+        cls,
+        parts: Sequence[Outliers],
+        held: Sequence[tuple[Float[ndarray, "n c"], Float[ndarray, "n d"]]],
+        *,
+        false_alarms: float = 0.05,
+    ) -> Outliers | None:
+        """The scores of several heads whose vectors stand side by side, each fitted without the cases it is held to.
+
+        The distance is the mean over heads, taken to the nearest label by all of them together. Thresholds come from
+        what each head says of its own held-out cases; the mean over heads varies less, so no more than α are flagged.
+
+        Args:
+            parts: One a head, in the order of the vectors.
+            held: For each head the logits [N, C] and vectors [N, D] of cases that it did not see.
+            false_alarms: α.
+
+        Returns:
+            None if the heads did not see cases of the same labels.
+        """
+        if len({part.means.shape for part in parts}) != 1:
+            return None
+        width = parts[0].means.shape[1]
+        whitening = np.zeros((len(parts) * width, len(parts) * width))
+        for place, part in enumerate(parts):
+            own = slice(place * width, (place + 1) * width)
+            whitening[own, own] = part.whitening / math.sqrt(len(parts))
+        scores = np.concatenate([part.scores(*said) for part, said in zip(parts, held, strict=True)])
+        thresholds = [_quantile(column, 1 - false_alarms / 2) for column in scores.T]
+        return cls(
+            parts[0].task,
+            np.concatenate([part.means for part in parts], axis=1),
+            whitening,
+            (thresholds[0], thresholds[1]),
+            false_alarms,
+            (min(part.fitted_on[0] for part in parts), len(scores)),
+        )
 
     def scores(self, logits: Float[ndarray, "n c"], vectors: Float[ndarray, "n d"]) -> Float[ndarray, "n 2"]:
         """Energy and Mahalanobis distance (squared) of cases [N, 2], in the order of `SCORES`."""

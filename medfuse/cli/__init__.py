@@ -16,6 +16,7 @@ from medfuse.cli.dashboard import dashboard
 from medfuse.cli.deidentify import deidentify
 from medfuse.cli.demo import demo
 from medfuse.cli.evaluate import evaluate
+from medfuse.cli.explain import explain
 from medfuse.cli.import_cohort import import_
 from medfuse.cli.monitor import monitor
 from medfuse.cli.sample_data import sample_data
@@ -41,6 +42,7 @@ app.command()(train)
 app.command()(evaluate)
 app.command()(compare)
 app.command()(classify)
+app.command()(explain)
 app.command()(calibrate)
 app.command()(monitor)
 app.command()(dashboard)

@@ -54,6 +54,7 @@ def dashboard(
             predictions=predictions,
             store=store,
             evaluation=evaluation,
+            bundle=bundle,
             image=image,
             port=port,
             open_browser=browser,

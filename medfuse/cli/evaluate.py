@@ -31,6 +31,7 @@ def evaluate(
     overlap: Annotated[
         str, typer.Option(help="Cases that the bundle has seen, in another cohort: refuse, leave-out or keep.")
     ] = "refuse",
+    public: Annotated[bool, typer.Option("--public", help="Write nothing about single cases.")] = False,
     override: Overrides = None,
     draws: Annotated[int, typer.Option(min=0, help="Bootstrap draws of the intervals.")] = 1000,
     cache: Cache = None,
@@ -60,9 +61,9 @@ def evaluate(
     else:
         found = {read[0].name: _cross_validated(bundle, read, folds, override, shared, stress=stress)}
     first, *others = found
-    found[first].save(out)
+    found[first].save(out, public=public)
     for name in others:
-        found[name].save(folder_of(name, out))
+        found[name].save(folder_of(name, out), public=public)
     metrics = found[first].metrics
     if as_json:
         told = metrics["summary"]

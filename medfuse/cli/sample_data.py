@@ -15,6 +15,7 @@ def sample_data(
     *,
     cases: Annotated[int, typer.Option(min=1)] = 600,
     seed: Annotated[int, typer.Option(min=0)] = 0,
+    masks: Annotated[bool, typer.Option("--masks", help="Write where each scan's opacity lies, too.")] = False,
 ) -> None:
     """Make a synthetic cohort whose true posterior is known.
 
@@ -23,5 +24,5 @@ def sample_data(
     from medfuse.synthetic import make_cohort
 
     with bar("making phantoms", cases) as advance:
-        cohort = make_cohort(out, cases=cases, seed=seed, progress=advance)
+        cohort = make_cohort(out, cases=cases, seed=seed, progress=advance, masks=masks)
     typer.echo(f"{len(cohort.cases)} cases in {out}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from medfuse.case import MODALITIES, Case, Modality
 from medfuse.config import ImageConfig
 from medfuse.errors import ScanError
-from medfuse.imaging import fit_scan, read_scan
+from medfuse.imaging import fit_scan, read_fitted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,10 +54,14 @@ def _brightness(case: Case, image: ImageConfig) -> dict[str, Fact]:
     for scan in case.scans:
         try:
             if scan.pixels is None:
-                scan = read_scan(scan.path, series=image.series, slices=image.slices)
-            pixels = fit_scan(scan, image.size, equalise=image.equalise).pixels
+                fitted = read_fitted(
+                    scan.path, image.size, equalise=image.equalise, series=image.series, slices=image.slices
+                )
+            else:
+                fitted = fit_scan(scan, image.size, equalise=image.equalise)
         except ScanError:
             continue  # classifying the case names it
+        pixels = fitted.pixels
         assert pixels is not None
         return {"image mean": float(pixels.mean()), "image spread": float(pixels.std())}
     return {}

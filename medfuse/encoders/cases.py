@@ -25,10 +25,10 @@ from medfuse.encoders.tabular import Column
 from medfuse.encoders.text import NoteTokenizer, TextEncoder, pad
 from medfuse.encoders.threads import budget, torch_threads
 from medfuse.errors import NoteError, ScanError
-from medfuse.imaging import fit_scan, read_scan, scan_digest
+from medfuse.imaging import fit_scan, read_fitted, scan_digest
 from medfuse.imaging.boundary import UnreadableError
 from medfuse.imaging.read import refusal_line
-from medfuse.notes import note_from_text, read_note, select
+from medfuse.notes import model_text, note_from_text, read_note
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -203,8 +203,9 @@ class CaseEncoder:
                 tokens, warnings, contents = entry
                 return _Item(key, tokens=tokens, warnings=warnings, contents=contents)
         if scan.pixels is None:
-            scan = read_scan(scan.path, series=part.series, slices=part.slices)
-        fitted = fit_scan(scan, part.size, equalise=part.equalise)
+            fitted = read_fitted(scan.path, part.size, equalise=part.equalise, series=part.series, slices=part.slices)
+        else:
+            fitted = fit_scan(scan, part.size, equalise=part.equalise)
         assert fitted.pixels is not None
         assert fitted.receipt is not None
         pixels = torch.from_numpy(fitted.pixels).reshape(-1, *fitted.pixels.shape[-2:])
@@ -226,7 +227,7 @@ class CaseEncoder:
                 continue
             read.warnings.extend(f"note {name}: {warning}" for warning in whole.warnings)
             read.contents.extend(contents_of_note(whole.text or ""))
-            selected = select(whole, exclude=self.config.text.exclude_sections).strip()
+            selected = model_text(whole, self.config.text).strip()
             if selected:
                 texts.append(selected)
             elif whole.text:

@@ -17,7 +17,8 @@ WORDS = 20  # a note of fewer words ("normal chest") is written of many a patien
 def contents_of_scan(sha256: str, pixels: Float32[ndarray, "*slices h w"]) -> tuple[str, ...]:
     """Of a scan's bytes, and of the pixels that a model sees of it in 256 greys.
 
-    The first knows a copied file again, the second a file whose header was rewritten (other names, another syntax).
+    The first knows a copied file again, the second a file whose header was rewritten (other names, another syntax;
+    but not large images across JPEG 2000 and others, since it is decoded at a lower resolution).
     A picture of one grey is no one's, so that it has no second digest.
 
     Args:

@@ -21,7 +21,7 @@ from medfuse.evaluation.compare import CASES, write_cases
 from medfuse.evaluation.held import Held
 from medfuse.evaluation.mistakes import worst_cases
 from medfuse.evaluation.reliance import altered_areas, interplay, mean_shapley, verdicts
-from medfuse.evaluation.report import write_report
+from medfuse.evaluation.report import evaluated_card, write_report
 from medfuse.evaluation.sets import abstention, alarms, coverage, found_at
 from medfuse.evaluation.subgroups import columns_of, subgroups
 from medfuse.evaluation.summary import headline, summarise
@@ -42,6 +42,7 @@ class Evaluation:
         title: For the report.
         cases: The cases, in the order of the predictions.
         thresholds: From which each label counts as predicted, one row a case.
+        card: The bundle's model card, which what was measured is added to; empty where there is no one bundle.
         scored: Truth [N, C], probabilities [N, C] and patients [N] of the cases that were measured.
     """
 
@@ -50,21 +51,37 @@ class Evaluation:
     title: str = "Evaluation"
     cases: Sequence[Case] = ()
     thresholds: Sequence[Float[ndarray, " c"]] = ()
+    card: str = ""
     scored: tuple[Float[ndarray, "n c"], Float[ndarray, "n c"], Sequence[str]] | None = None
 
-    def save(self, folder: str | Path) -> Path:
-        """Write `metrics.json`, `predictions.jsonl`, `predictions.parquet`, `cases.csv` and `report.html`."""
+    def save(self, folder: str | Path, *, public: bool = False) -> Path:
+        """Write `metrics.json`, `report.html`, `MODEL_CARD.md`, `predictions.jsonl` and `.parquet` and `cases.csv`.
+
+        Args:
+            folder: Where to; it is made if need be.
+            public: Leave out all that is said of single cases: predictions, errors, and the lines that name a case.
+        """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
+        if public:
+            self._save_metrics(folder, _without_cases(self.metrics))
+            return folder
         write_predictions(self.predictions, folder / "predictions.jsonl")
         write_predictions(self.predictions, folder / "predictions.parquet")
         labels = tuple(self.metrics["labels"])
         write_cases(folder / CASES, cases=self.cases, labels=labels, thresholds=self.thresholds)
-        write_report(self.metrics, folder / "report.html", title=self.title, notes=self.metrics.get("notes", ()))
-        partial = folder / "metrics.json.partial"
-        partial.write_text(json.dumps(self.metrics, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        os.replace(partial, folder / "metrics.json")
+        self._save_metrics(folder, self.metrics)
         return folder
+
+    def _save_metrics(self, folder: Path, metrics: Mapping[str, Any]) -> None:
+        write_report(metrics, folder / "report.html", title=self.title, notes=metrics.get("notes", ()))
+        files = {"metrics.json": json.dumps(metrics, indent=1, allow_nan=False) + "\n"}
+        if self.card:
+            files["MODEL_CARD.md"] = evaluated_card(self.card, metrics, self.title)
+        for name, text in files.items():
+            partial = folder / f"{name}.partial"
+            partial.write_text(text, encoding="utf-8")
+            os.replace(partial, folder / name)
 
 
 def assemble(
@@ -170,7 +187,16 @@ def assemble(
     metrics["n_failed"] = len(failed)
     metrics["bundle"] = bundle.digest
     metrics["problems"] = told
-    return Evaluation(metrics, held.predictions, title, held.cases, held.thresholds, (truth, every[:, -1], patients))
+    return Evaluation(
+        metrics, held.predictions, title, held.cases, held.thresholds, scored=(truth, every[:, -1], patients)
+    )
+
+
+def _without_cases(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    lines = [line for line in metrics["problems"] if not line.startswith("case ")]
+    named = len(metrics["problems"]) - len(lines)
+    more = [f"{named} lines about single cases are left out of this public report"] if named else []
+    return {**metrics, "errors": [], "problems": [*lines, *more]}
 
 
 def truth_of(case: Case, bundle: Bundle) -> list[float]:

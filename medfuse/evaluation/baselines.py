@@ -91,7 +91,7 @@ class Baselines:
         return {name: found[name] for name in BASELINES if name in found}
 
     def _text(self, one: EncodedCase) -> str:
-        from medfuse.notes import note_from_text, read_note, select
+        from medfuse.notes import model_text, note_from_text, read_note
 
         assert self.config.text is not None
         texts = []
@@ -100,7 +100,7 @@ class Baselines:
                 whole = note_from_text(note.text or "") if note.path is None else read_note(note.path)
             except NoteError:
                 continue  # told when the case was encoded
-            texts.append(select(whole, exclude=self.config.text.exclude_sections))
+            texts.append(model_text(whole, self.config.text))
         return "\n".join(texts)
 
     def _fit_all(self, matrix: Any, truth: Float[ndarray, "n c"], patients: ndarray) -> list[Any]:

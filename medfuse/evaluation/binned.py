@@ -44,12 +44,14 @@ class Gaps:
         cell = member[order] * bins + place
         sums = np.bincount(cell, weights=truth[order] - probability[order], minlength=patients * bins)
         self.by_patient: Float[ndarray, "patients bins"] = sums.reshape(patients, bins) / cases
-        # Where all cases of a bin are alike no spread is seen, though there is some: half a case is added to each side.
+        # Where all cases of a bin are alike no spread is seen, though there is some: that of the rarer answer at the
+        # rate that the model says, or of one case more if that is less.
         count = np.bincount(place, minlength=bins)
         positive = np.bincount(place, weights=truth[order], minlength=bins)
-        share = (positive + 0.5) / (count + 1)
+        mean = np.bincount(place, weights=probability[order], minlength=bins) / np.maximum(count, 1)
+        rate = np.minimum(np.where(positive == 0, mean, 1 - mean), 1 / (count + 2))
         alike = (positive == 0) | (positive == count)
-        self.least: Float[ndarray, " bins"] = np.where(alike, count * share * (1 - share), 0.0) / cases**2
+        self.least: Float[ndarray, " bins"] = np.where(alike, count * rate * (1 - rate), 0.0) / cases**2
 
 
 def gaps_of(truth: Float[ndarray, "n c"], probability: Float[ndarray, "n c"], patients: Sequence[str]) -> list[Gaps]:

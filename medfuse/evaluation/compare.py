@@ -20,6 +20,7 @@ from medfuse.errors import CohortError
 from medfuse.evaluation.intervals import DRAWS
 from medfuse.evaluation.measured import Measured
 from medfuse.evaluation.paired import bootstrap_differences, delong_difference, holm, mcnemar
+from medfuse.page import page
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -170,14 +171,11 @@ def compare(folders: Sequence[str | Path], *, draws: int = DRAWS, seed: int = 0)
 
 def write_comparison(found: Mapping[str, Any], folder: str | Path) -> Path:
     """Write `comparison.json` and `comparison.html`."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
     from medfuse import __version__
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    page = Environment(loader=FileSystemLoader(TEMPLATE.parent), autoescape=True, undefined=StrictUndefined)
-    html = page.get_template(TEMPLATE.name).render(found=found, version=__version__)
+    html = page(TEMPLATE, {"found": found, "version": __version__})
     for name, text in (
         ("comparison.json", json.dumps(found, indent=1, allow_nan=False) + "\n"),
         ("comparison.html", html),

@@ -86,7 +86,7 @@ def evaluate(
     if stressed:
         truth = np.array([truth_of(case, bundle) for case in cases]).reshape(len(cases), len(bundle.labels))
         more["stress"] = stress(bundle, cases, truth=truth, seed=bundle.config.seed, progress=progress)
-    return replace(found, metrics={**found.metrics, **more})
+    return replace(found, metrics={**found.metrics, **more}, card=bundle.card())
 
 
 def evaluate_cohorts(

@@ -13,6 +13,7 @@ from medfuse.evaluation.checklist import GUIDELINES, answered
 from medfuse.evaluation.figures import figures
 from medfuse.evaluation.metrics import BINS, METRICS
 from medfuse.evaluation.panels import to_svg
+from medfuse.page import page
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 
@@ -42,47 +43,62 @@ def write_report(
         notes: Cautions to set on top.
         made: The date that stands in the report; None is today.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    page = Environment(
-        loader=FileSystemLoader(TEMPLATE.parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page.filters["figure"] = _figure
-    page.filters["signed"] = _signed
-    page.filters["p"] = lambda p: "–" if p is None else "< 0.001" if p < 0.0005 else f"{p:.3f}"
-    page.filters["share"] = lambda value: "–" if value is None else f"{100 * value:.0f} %"
+    filters = {
+        "figure": _figure,
+        "signed": _signed,
+        "p": lambda p: "–" if p is None else "< 0.001" if p < 0.0005 else f"{p:.3f}",
+        "share": lambda value: "–" if value is None else f"{100 * value:.0f} %",
+    }
     drawn = figures(metrics)
-    html = page.get_template(TEMPLATE.name).render(
-        title=title,
-        notes=notes,
-        metrics=metrics,
-        summary=metrics["summary"],
-        names=NAMES,
-        columns=METRICS,
-        made=(made or datetime.now(UTC).date()).isoformat(),
-        bins=BINS,
-        meaning=list(_meaning(metrics)),
-        evidence=EVIDENCE,
-        reliance=_reliance(metrics),
-        confusion=_confusion(metrics),
-        plots={name: Markup(to_svg(panels, name=name)) for name, panels in drawn.items()},  # noqa: S704  is escaped inside
-        checklist=answered(metrics),
-        guidelines=GUIDELINES,
-        tests=TESTS,
-        sites=_sites(metrics, title),
-        version=__version__,
-    )
+    values = {
+        "title": title,
+        "notes": notes,
+        "metrics": metrics,
+        "summary": metrics["summary"],
+        "names": NAMES,
+        "columns": METRICS,
+        "made": (made or datetime.now(UTC).date()).isoformat(),
+        "bins": BINS,
+        "meaning": list(_meaning(metrics)),
+        "evidence": EVIDENCE,
+        "reliance": _reliance(metrics),
+        "confusion": _confusion(metrics),
+        "plots": {name: Markup(to_svg(panels, name=name)) for name, panels in drawn.items()},  # noqa: S704  is escaped inside
+        "checklist": answered(metrics),
+        "guidelines": GUIDELINES,
+        "tests": TESTS,
+        "sites": _sites(metrics, title),
+        "version": __version__,
+    }
+    html = page(TEMPLATE, values, filters=filters)
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     _write(path, html)
     for name, panels in drawn.items():
         (path.parent / "figures").mkdir(exist_ok=True)
         _write(path.parent / "figures" / f"{name}.svg", to_svg(panels, name=name))
+
+
+def evaluated_card(card: str, metrics: Mapping[str, Any], title: str) -> str:
+    """A model card (Markdown) with what was measured in place of the pointer to an evaluation."""
+    summary = metrics["summary"]
+    lines = [
+        *card.split("\nHow good it is")[0].rstrip().split("\n"),
+        "",
+        f"## Measured: {title}",
+        "",
+        f"On {summary['n_cases']} labelled cases of {summary['n_patients']} patients, with 95 % intervals:",
+        "",
+    ]
+    for name in METRICS:
+        value, interval = _figure(summary[name])
+        lines.append(f"- {NAMES[name]}: {value}" + (f" ({interval})" if interval else ""))
+    lines += ["", *(f"- {sentence}" for sentence in _meaning(metrics))]
+    lines += [f"- {one['sentence']}" for one in metrics.get("use", {}).get("verdicts", {}).values()]
+    lines += [f"- {note}" for note in metrics.get("notes", ())]
+    return "\n".join(lines) + "\n"
 
 
 def _write(path: Path, text: str) -> None:

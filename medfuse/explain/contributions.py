@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from math import factorial
 
 import numpy as np
@@ -15,8 +16,25 @@ from medfuse.model import patterns
 MOST = {"image": 6, "text": 6, "tabular": 8}  # players of a modality; 2^n variants of it are classified
 
 
-def shares(variants: WhatIf, label: int) -> tuple[tuple[Share, ...], tuple[Share, ...], float]:
-    r"""Shares of modalities and of parts in $p - p_∅$, and the base $p_∅$.
+@dataclass(frozen=True)
+class Shares:
+    """How a probability comes about.
+
+    Attributes:
+        modalities: What each modality adds.
+        parts: What each part adds.
+        base: The probability with nothing known.
+        probability: The probability with all that is there; `base` and the shares add up to it.
+    """
+
+    modalities: tuple[Share, ...]
+    parts: tuple[Share, ...]
+    base: float
+    probability: float
+
+
+def shares(variants: WhatIf, label: int) -> Shares:
+    r"""Shares of modalities and of parts in $p - p_∅$.
 
     A modality's share is its Shapley value (Shapley 1953, "A Value for n-person Games"). A part's is its Owen value:
     the same with the modalities as unions, so that a part joins some parts of its own modality and any of the other
@@ -57,7 +75,7 @@ def shares(variants: WhatIf, label: int) -> tuple[tuple[Share, ...], tuple[Share
     modalities = [
         Share(name, name, name, sum(part.contribution for part in parts if part.modality == name)) for name in names
     ]
-    return tuple(modalities), tuple(parts), found[everything]
+    return Shares(tuple(modalities), tuple(parts), found[everything], found[frozenset()])
 
 
 def counterfactuals(variants: WhatIf, label: int) -> tuple[Counterfactual, ...]:

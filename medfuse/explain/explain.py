@@ -9,7 +9,7 @@ import torch
 
 from medfuse.calibration import pattern_of
 from medfuse.case import Case
-from medfuse.errors import MedfuseError, ScanError
+from medfuse.errors import MedfuseError
 from medfuse.explain.aim import Aim
 from medfuse.explain.contributions import counterfactuals, shares
 from medfuse.explain.explanation import Explanation, HeatMap, NoteWords, Share, Target, ValueShare
@@ -78,21 +78,21 @@ def explain(
     step(1)
     attributions = value_attributions(bundle.model, tokens, aim) if "tabular" in tokens else {}
     step(1)
-    modalities, parts, base = shares(variants, place)
+    shared = shares(variants, place)
     step(1)
     without = counterfactuals(variants, place)
     step(1)
     return Explanation(
         case_id=case.case_id,
         label=bundle.labels[place],
-        probability=float(probability[place]),
-        base=base,
+        probability=shared.probability,
+        base=shared.base,
         target=target,
         maps=maps,
         notes=notes,
-        values=_values(case, attributions, parts),
-        modalities=modalities,
-        parts=parts,
+        values=_values(case, attributions, shared.parts),
+        modalities=shared.modalities,
+        parts=shared.parts,
         counterfactuals=without,
         warnings=tuple(dict.fromkeys(variants.warnings)),
         bundle=bundle.digest,
@@ -145,10 +145,10 @@ def heat_maps(variants: WhatIf, aim: Aim, *, method: str = METHOD, sanity: bool 
     for place in variants.scans():
         try:
             scan = scan_in_place(variants, place, aim)
-        except ScanError as error:
+            heat = METHODS[method](scan.seen)
+        except MedfuseError as error:  # such as attention without a note
             variants.warnings.append(str(error))
             continue
-        heat = METHODS[method](scan.seen)
         checked = check(scan.seen, METHODS[method], heat) if sanity else None
         array = heat.numpy() if scan.volume else heat[0].numpy()
         name = variants.case.scans[place].path.name
@@ -165,7 +165,7 @@ def words_of(variants: WhatIf, aim: Aim) -> tuple[NoteWords, ...]:
     seen = seen_notes(variants.bundle, variants.notes, tokens, aim)
     if config is None or seen is None:
         return ()
-    return note_words(seen, variants.notes, token_attributions(seen), exclude=config.exclude_sections)
+    return note_words(seen, variants.notes, token_attributions(seen), config=config)
 
 
 def _values(case: Case, attributions: Mapping[str, float], parts: tuple[Share, ...]) -> tuple[ValueShare, ...]:

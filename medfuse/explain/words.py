@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from medfuse.case import Note
+from medfuse.config import TextConfig
 from medfuse.encoders import Encoded, TextEncoder
 from medfuse.encoders.text import pad
 from medfuse.encoders.word_vectors import WordVectors
@@ -21,7 +22,7 @@ from medfuse.explain.explanation import NoteWords, Stretch
 from medfuse.explain.tokens import Tokens, logits_of, repeated
 from medfuse.fusion.experts import ExpertsFusion
 from medfuse.model import DiagnosisModel
-from medfuse.notes import places, select
+from medfuse.notes import model_places, model_text
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -87,7 +88,7 @@ def seen_notes(bundle: Bundle, notes: Sequence[Note | None], others: Tokens, aim
     config, tokenizer = bundle.config.text, bundle.tokenizer
     if config is None or tokenizer is None:
         return None
-    text = read_text(notes, exclude=config.exclude_sections)[0]
+    text = read_text(notes, config=config)[0]
     if not text:
         return None
     windows = tokenizer.windows(text)[: config.max_windows]
@@ -104,17 +105,17 @@ def seen_notes(bundle: Bundle, notes: Sequence[Note | None], others: Tokens, aim
     return SeenNotes(bundle.model, ids, mask, kept, found, blank, others, aim)
 
 
-def read_text(notes: Sequence[Note | None], *, exclude: Sequence[str]) -> tuple[str, list[tuple[int, int]]]:
+def read_text(notes: Sequence[Note | None], *, config: TextConfig) -> tuple[str, list[tuple[int, int]]]:
     """What the model reads of a case's notes, and for each character the note and the place in it (-1: none)."""
     text, origin = "", []
     for number, note in enumerate(notes):
-        if note is None or not (selected := select(note, exclude=exclude)):
+        if note is None or not (selected := model_text(note, config)):
             continue
         if text:
             text += "\n\n"
             origin += [(-1, -1), (-1, -1)]
         text += selected
-        origin += [(number, place) for place in places(note, exclude=exclude)]
+        origin += [(number, place) for place in model_places(note, config)]
     return text, origin
 
 
@@ -177,13 +178,13 @@ def _opened(encoder: TextEncoder) -> tuple[TextEncoder, _Given]:
 
 
 def note_words(
-    seen: SeenNotes, notes: Sequence[Note | None], attribution: Float[ndarray, "w t"], *, exclude: Sequence[str]
+    seen: SeenNotes, notes: Sequence[Note | None], attribution: Float[ndarray, "w t"], *, config: TextConfig
 ) -> tuple[NoteWords, ...]:
     """Attributions of tokens, merged to the words and sentences of the whole notes; what is no word is left out.
 
     A token that stands in two windows counts with both. Words that no window holds have no attribution.
     """
-    text, origin = read_text(notes, exclude=exclude)
+    text, origin = read_text(notes, config=config)
     by_character: dict[tuple[int, int], float] = {}
     for (start, end), share in zip(seen.places.reshape(-1, 2), attribution.reshape(-1), strict=True):
         while start < end and (origin[start][0] < 0 or text[start].isspace()):

@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from medfuse.imaging.fit import fit_scan
+    from medfuse.imaging.fit import fit_scan, read_fitted
     from medfuse.imaging.read import read_scan
     from medfuse.imaging.sources import scan_digest
     from medfuse.imaging.volume import Volume, read_volume
@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 _HOME = {
     "Volume": "medfuse.imaging.volume",
     "fit_scan": "medfuse.imaging.fit",
+    "read_fitted": "medfuse.imaging.fit",
     "read_scan": "medfuse.imaging.read",
     "read_volume": "medfuse.imaging.volume",
     "scan_digest": "medfuse.imaging.sources",
 }
 
-__all__ = ["Volume", "fit_scan", "read_scan", "read_volume", "scan_digest"]
+__all__ = ["Volume", "fit_scan", "read_fitted", "read_scan", "read_volume", "scan_digest"]
 
 
 def __getattr__(name: str) -> Any:

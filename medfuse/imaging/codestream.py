@@ -41,6 +41,13 @@ def stated_size(stream: bytes) -> tuple[int, int] | None:
     return None
 
 
+def stated_depth(stream: bytes) -> tuple[int, int, bool] | None:
+    """Components, and bits and sign of the first, that a bare JPEG 2000 codestream states (ISO 15444-1 A.5.1)."""
+    if not stream.startswith(_SIZ) or len(stream) < 43:
+        return None
+    return int.from_bytes(stream[40:42], "big"), (stream[42] & 0x7F) + 1, stream[42] > 0x7F
+
+
 def _past_boxes(stream: bytes) -> int:
     """Where the codestream of a JP2 file begins: in its `jp2c` box (ISO 15444-1 I.4)."""
     at = 0

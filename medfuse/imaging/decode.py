@@ -11,18 +11,30 @@ from numpy import ndarray
 from pydicom.encaps import get_frame
 from pydicom.pixels import get_decoder
 from pydicom.pixels.decoders.base import Decoder
-from pydicom.uid import UID, RLELossless, UID_dictionary
+from pydicom.uid import UID, JPEG2000TransferSyntaxes, RLELossless, UID_dictionary
 
 from medfuse.imaging.boundary import UnreadableError, foreign
 from medfuse.imaging.codestream import stated_size
+from medfuse.imaging.direct import check_runs, decoded
 from medfuse.imaging.elements import BROKEN, PYDICOMS
 from medfuse.imaging.header import Header
+from medfuse.imaging.reduced import reduced
 
 PLUGINS = ("pyjpegls", "pillow", "pylibjpeg", "pydicom")  # of pydicom, the faster before the slower
+_RUNS = (RLELossless,)
 CUT = "the file is cut short or damaged (a broken transfer); fetch it again"
 
 
-def decode(dataset: Any, *, header: Header, syntax: UID, keyword: str, warnings: list[str], frame: int = 0) -> ndarray:
+def decode(
+    dataset: Any,
+    *,
+    header: Header,
+    syntax: UID,
+    keyword: str,
+    warnings: list[str],
+    frame: int = 0,
+    halvings: int = 0,
+) -> ndarray:
     """Decode one frame.
 
     The decoder is given our header's values, not the data set, so that an element that was repaired stays so.
@@ -34,9 +46,10 @@ def decode(dataset: Any, *, header: Header, syntax: UID, keyword: str, warnings:
         keyword: `PixelData`, `FloatPixelData` or `DoubleFloatPixelData`.
         warnings: Receives what was odd or assumed.
         frame: Which frame, from 0.
+        halvings: How often the sides of a grey image may be halved, if it can be decoded so.
 
     Returns:
-        Stored values [rows, columns] or, converted to RGB, [rows, columns, 3].
+        Stored values [rows, columns], both halved or neither, or, converted to RGB, [rows, columns, 3].
 
     Raises:
         UnreadableError: If no decoder is there or the pixels are damaged, with the reason and what to do.
@@ -62,15 +75,31 @@ def decode(dataset: Any, *, header: Header, syntax: UID, keyword: str, warnings:
             offsets = _extended_offsets(dataset)
             stream = get_frame(source, frame, number_of_frames=header.frames, extended_offsets=offsets)
             _check_size(stream, header)
+            if syntax == RLELossless:
+                check_runs(stream, segments=header.samples * math.ceil(header.bits_allocated / 8))
         else:
             if element.is_undefined_length:
                 reason = f"its pixels are compressed but it says {name}; export it again with its true transfer syntax"
                 raise UnreadableError(reason)
             _check_length(len(source), header)
+        grey = header.samples == 1 and keyword == "PixelData"
         shifted = header.high_bit != header.bits_stored - 1 and (syntax == RLELossless or not syntax.is_encapsulated)
         plain = not syntax.is_encapsulated and syntax.is_little_endian and keyword == "PixelData"
-        if header.samples == 1 and (plain or header.bits_allocated == 1):
+        if header.samples == 1 and (plain or (header.bits_allocated == 1 and not syntax.is_encapsulated)):
             return _unpacked(source, header, frame, shifted=shifted, warnings=warnings)
+        if grey and halvings and syntax in JPEG2000TransferSyntaxes:
+            coarse = reduced(
+                stream, halvings=halvings, rows=header.rows, columns=header.columns,
+                bits=header.bits_stored, signed=header.signed,
+            )  # fmt: skip
+            if coarse is not None:
+                return coarse
+        if grey and syntax.is_encapsulated and header.bits_allocated in (8, 16):
+            values = decoded(
+                stream, syntax, rows=header.rows, columns=header.columns, bits_allocated=header.bits_allocated
+            )
+            if values is not None:
+                return _unpacked(values, header, 0, shifted=shifted, warnings=warnings)
         stored = _first_that_can(
             decoder,
             source,
@@ -93,8 +122,8 @@ def decode(dataset: Any, *, header: Header, syntax: UID, keyword: str, warnings:
         return _at_bit_0(stored, header, warnings) if shifted else stored
 
 
-def _unpacked(source: bytes, header: Header, frame: int, *, shifted: bool, warnings: list[str]) -> ndarray:
-    """Uncompressed values of one sample a pixel, without a copy where none of their bits must change.
+def _unpacked(source: bytes | ndarray, header: Header, frame: int, *, shifted: bool, warnings: list[str]) -> ndarray:
+    """Values of one sample a pixel as they lie in memory, without a copy where none of their bits must change.
 
     pydicom is not asked, since it copies twice and cannot take a frame of 1-bit pixels that begins within a byte.
     """
@@ -134,6 +163,8 @@ def _first_that_can(decoder: Decoder, source: bytes, **options: Any) -> ndarray:
     than libjpeg, which decodes 12 bits too. pydicom would try GDCM first, which was seen to end the whole process.
     """
     plugins = [plugin for plugin in PLUGINS if plugin in decoder.available_plugins]
+    if decoder.UID in _RUNS and options["samples_per_pixel"] == 1:
+        plugins = ["pydicom"]  # `decoded` could not; pylibjpeg would panic, and print it, on the same damage
     for plugin in plugins[:-1]:
         with contextlib.suppress(*BROKEN):
             return np.asarray(decoder.as_array(source, decoding_plugin=plugin, **options)[0])

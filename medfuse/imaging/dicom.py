@@ -24,7 +24,10 @@ from medfuse.imaging.boundary import MAX_BYTES, UnreadableError, foreign, hush
 from medfuse.imaging.decode import CUT, decode
 from medfuse.imaging.elements import PYDICOMS
 from medfuse.imaging.frames import promote
+from medfuse.imaging.grey import Way
 from medfuse.imaging.header import REFUSED, Header, read_header
+from medfuse.imaging.presentation import apply_state
+from medfuse.imaging.reduced import halvings_of
 
 PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
@@ -38,12 +41,14 @@ class Parsed:
         syntax: The transfer syntax of its pixels.
         name: The name of the one that the file is in.
         warnings: What was assumed.
+        state: The data set of a presentation state whose greys take the place of its own.
     """
 
     dataset: Any
     syntax: UID
     name: str
     warnings: tuple[str, ...] = ()
+    state: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +57,15 @@ class Image:
 
     Attributes:
         stored: Values [rows, columns], or RGB [rows, columns, 3].
-        header: What its header says.
+        header: What its header says of the whole image.
         name: The name of its transfer syntax.
+        halvings: How often its sides were halved in decoding.
     """
 
     stored: ndarray
     header: Header
     name: str
+    halvings: int = 0
 
 
 def parse(data: bytes) -> Parsed:
@@ -110,13 +117,17 @@ def _inflated(data: bytes) -> bytes | None:
     return inflated
 
 
-def image_of(parsed: Parsed, warnings: list[str], *, frame: int = 0) -> Image:
+def image_of(parsed: Parsed, warnings: list[str], *, frame: int = 0, least: float | None = None) -> Image:
     """Decode one frame with its header.
+
+    At a lower resolution only where that changes nothing but the resolution: where a straight line maps values to grey,
+    it does not depend on the values, and none of them is padding.
 
     Args:
         parsed: A parsed file; the functional groups of the frame are put into its data set.
         warnings: Receives what was odd or assumed.
         frame: Which frame, from 0.
+        least: Pixels that the longer side must keep where less than all is enough; None decodes all.
 
     Raises:
         UnreadableError: If it holds no image that is read, with the reason and what to do.
@@ -124,11 +135,22 @@ def image_of(parsed: Parsed, warnings: list[str], *, frame: int = 0) -> Image:
     warnings.extend(parsed.warnings)
     keyword = _pixel_keyword(parsed.dataset)
     promote(parsed.dataset, frame)
+    if parsed.state is not None:
+        apply_state(parsed.dataset, parsed.state, warnings, frame=frame)
     header = read_header(parsed.dataset, pixel_keyword=keyword, warnings=warnings)
+    rules = header.rules
+    straight = bool(rules.windows) and Way(rules, "").line is not None and rules.padding is None
+    halvings = halvings_of(header.rows, header.columns, least) if straight and least else 0
     stored = decode(
-        parsed.dataset, header=header, syntax=parsed.syntax, keyword=keyword, warnings=warnings, frame=frame
+        parsed.dataset,
+        header=header,
+        syntax=parsed.syntax,
+        keyword=keyword,
+        warnings=warnings,
+        frame=frame,
+        halvings=halvings,
     )
-    return Image(stored, header, parsed.name)
+    return Image(stored, header, parsed.name, 0 if stored.shape[:2] == (header.rows, header.columns) else halvings)
 
 
 def _pixel_keyword(dataset: Any) -> str:

@@ -5,18 +5,34 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from medfuse.case import Scan
+from medfuse.case import Scan, ScanReceipt
 from medfuse.errors import ScanError
 from medfuse.imaging.boundary import UnreadableError
 from medfuse.imaging.content import kind_of
 from medfuse.imaging.sources import bytes_of, scan_digest, sources_of
 
 if TYPE_CHECKING:
-    from medfuse.imaging.scanned import Scanned
+    from numpy import ndarray
 
 SLICES = 8  # of a volume, that a network for single images is given
+
+
+class Scanned(NamedTuple):
+    """An image as it was read.
+
+    Attributes:
+        pixels: Grey values in 0…1, [rows, columns] or [slices, rows, columns].
+        spacing: Millimetres between rows and between columns of the whole image.
+        receipt: What reading did.
+        block: Rows and columns of the whole image that a pixel stands for.
+    """
+
+    pixels: ndarray
+    spacing: tuple[float, float] | None
+    receipt: ScanReceipt
+    block: tuple[int, int] = (1, 1)
 
 
 def read_scan(
@@ -46,12 +62,23 @@ def read_scan(
             what to do, and holds no value of a header.
     """
     path = Path(path)
+    pixels, spacing, receipt, _ = scanned(path, series=series, slices=slices, presentation=presentation)
+    return Scan(path=path, pixels=pixels, spacing=spacing, receipt=receipt)
+
+
+def scanned(
+    path: Path, *, series: str, slices: int, presentation: str | Path | None = None, size: int | None = None
+) -> Scanned:
+    """As `read_scan`; given the side of the square that it will be fitted to, no finer than that needs.
+
+    Raises:
+        ScanError: If it cannot be read.
+    """
     try:
         state = None if presentation is None else bytes_of(Path(presentation))
-        pixels, spacing, receipt = _read(path, series, max(1, slices), state)
+        return _read(path, series, max(1, slices), state, size)
     except UnreadableError as refusal:
         raise ScanError(refusal_line(path, refusal)) from refusal
-    return Scan(path=path, pixels=pixels, spacing=spacing, receipt=receipt)
 
 
 def refusal_line(path: Path, refusal: UnreadableError) -> str:
@@ -60,7 +87,7 @@ def refusal_line(path: Path, refusal: UnreadableError) -> str:
     return f"{name}: {refusal}"
 
 
-def _read(path: Path, series: str, slices: int, state: bytes | None) -> Scanned:
+def _read(path: Path, series: str, slices: int, state: bytes | None, size: int | None) -> Scanned:
     # Each reader imports its library only when such a file comes: pydicom alone takes half a second.
     folder = os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises on a name that is too long
     data = b"" if folder else bytes_of(path)
@@ -71,23 +98,23 @@ def _read(path: Path, series: str, slices: int, state: bytes | None) -> Scanned:
     if kind is None:
         from medfuse.imaging.scanned import read_series
 
-        return read_series(sources_of(path), sha256=digest(path), rule=series, slices=slices)
+        return read_series(sources_of(path), sha256=digest(path), rule=series, slices=slices, size=size)
     sha256 = hashlib.sha256(data).hexdigest()
     if kind == "DICOM":
         from medfuse.imaging.scanned import read_dicom
 
-        return read_dicom(data, path=path, sha256=sha256, rule=series, slices=slices, state=state)
+        return read_dicom(data, path=path, sha256=sha256, rule=series, slices=slices, state=state, size=size)
     if kind == "zip":
         from medfuse.imaging.scanned import read_series
 
-        return read_series(sources_of(path), sha256=sha256, rule=series, slices=slices)
+        return read_series(sources_of(path), sha256=sha256, rule=series, slices=slices, size=size)
     if kind == "NIfTI":
         from medfuse.imaging.nifti import read_nifti
 
-        return read_nifti(data, sha256=sha256, slices=slices)
+        return Scanned(*read_nifti(data, sha256=sha256, slices=slices))
     from medfuse.imaging.picture import read_picture
 
-    return read_picture(data, kind=kind, sha256=sha256)
+    return Scanned(*read_picture(data, kind=kind, sha256=sha256))
 
 
 def digest(path: Path) -> str:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any
 
+import numpy as np
 from numpy import ndarray
 
 from medfuse.case import ScanReceipt
+from medfuse.imaging.coarse import GAP, coarse_grey, factors_of
 from medfuse.imaging.dicom import Image, Parsed, image_of, parse
+from medfuse.imaging.fit import placement_of
 from medfuse.imaging.frames import planes_of
 from medfuse.imaging.geometry import Plane, evenly, ordered
-from medfuse.imaging.grey import luminance, render, warn_if_constant
+from medfuse.imaging.grey import Way, glance, grey_of, luminance, warn_if_constant, way_of
 from medfuse.imaging.header import LATERAL, frames_of
 from medfuse.imaging.oddities import oddities
-from medfuse.imaging.presentation import apply_state
+from medfuse.imaging.presentation import check_state, holds_for
+from medfuse.imaging.read import Scanned
 from medfuse.imaging.series import choose, find_series, slices_of
 from medfuse.imaging.sources import Source, is_directory, listed_by
 from medfuse.imaging.stack import stacked
@@ -23,11 +28,17 @@ from medfuse.imaging.stack import stacked
 RADIOGRAPHS = ("CR", "DX", "RG")  # what is looked at for oddities
 CHEST = (None, "CHEST", "THORAX", "LUNG")  # Body Part Examined of what may be a chest
 
-# Pixels [rows, columns] or [slices, rows, columns], spacing in millimetres, and the receipt.
-Scanned: TypeAlias = tuple[ndarray, tuple[float, float] | None, ScanReceipt]
 
-
-def read_dicom(data: bytes, *, path: Path, sha256: str, rule: str, slices: int, state: bytes | None = None) -> Scanned:
+def read_dicom(
+    data: bytes,
+    *,
+    path: Path,
+    sha256: str,
+    rule: str,
+    slices: int,
+    state: bytes | None = None,
+    size: int | None = None,
+) -> Scanned:
     """Read one DICOM file: an image, several frames, or a DICOMDIR that names others.
 
     Args:
@@ -36,7 +47,8 @@ def read_dicom(data: bytes, *, path: Path, sha256: str, rule: str, slices: int, 
         sha256: Its digest, for the receipt.
         rule: Which of several series that a DICOMDIR names.
         slices: How many frames become pixels.
-        state: A presentation state's file, for a single image.
+        state: A presentation state's file.
+        size: Side of the square that it will be fitted to, if a single image may be no finer than that needs.
 
     Raises:
         UnreadableError: If it is not readable, with the reason and what to do.
@@ -44,17 +56,29 @@ def read_dicom(data: bytes, *, path: Path, sha256: str, rule: str, slices: int, 
     parsed = parse(data)
     warnings: list[str] = []
     if state is not None:
-        apply_state(parsed.dataset, parse(state).dataset, warnings)
+        parsed = replace(parsed, state=parse(state).dataset)
+        check_state(parsed.dataset, parsed.state)
     if is_directory(parsed.dataset):
-        return read_series(listed_by(parsed.dataset, path), sha256=sha256, rule=rule, slices=slices)
+        return read_series(listed_by(parsed.dataset, path), sha256=sha256, rule=rule, slices=slices, size=size)
     if frames_of(parsed.dataset) > 1:
         planes = ordered(planes_of(parsed.dataset, 0), warnings)
-        return _slices(lambda _: data, planes, warnings, sha256=sha256, series=None, slices=slices)
-    return _single(parsed, warnings, sha256=sha256, series=None)
+        places = evenly(len(planes), slices)
+        if state is not None and not holds_for(parsed.dataset, parsed.state, [planes[place].frame for place in places]):
+            warnings.append("the presentation state is one of some frames only, and was not applied")
+            parsed = replace(parsed, state=None)
+        return _slices(lambda _: data, planes, warnings, sha256=sha256, series=None, slices=slices, state=parsed.state)
+    return _single(parsed, warnings, sha256=sha256, series=None, size=size)
 
 
-def read_series(sources: Sequence[Source], *, sha256: str, rule: str, slices: int) -> Scanned:
+def read_series(sources: Sequence[Source], *, sha256: str, rule: str, slices: int, size: int | None = None) -> Scanned:
     """Read the series that a rule chooses among files; a series of one image is read as that image.
+
+    Args:
+        sources: The files.
+        sha256: Their digest, for the receipt.
+        rule: Which of several series.
+        slices: How many slices become pixels.
+        size: Side of the square that it will be fitted to, if a single image may be no finer than that needs.
 
     Raises:
         UnreadableError: If there is none that is readable, with the reason and what to do.
@@ -65,21 +89,45 @@ def read_series(sources: Sequence[Source], *, sha256: str, rule: str, slices: in
     if len(planes) == 1 and planes[0].frame == 0:
         parsed = parse(sources[planes[0].source].read())
         if frames_of(parsed.dataset) == 1:
-            return _single(parsed, warnings, sha256=sha256, series=words)
+            return _single(parsed, warnings, sha256=sha256, series=words, size=size)
     return _slices(lambda place: sources[place].read(), planes, warnings, sha256=sha256, series=words, slices=slices)
 
 
-def _single(parsed: Parsed, warnings: list[str], *, sha256: str, series: str | None) -> Scanned:
-    image = image_of(parsed, warnings)
-    if image.header.samples == 1:
-        pixels, voi = render(image.stored, image.header.rules, warnings)
+def _single(parsed: Parsed, warnings: list[str], *, sha256: str, series: str | None, size: int | None) -> Scanned:
+    said = list(warnings)
+    image = image_of(parsed, said, least=None if size is None else GAP * size)
+    header = image.header
+    if header.samples == 1:
+        way = way_of(image.stored, header.rules, said)
+        if way.span is not None and image.halvings:
+            # The window shows nothing, and the range that is assumed instead is that of the image in full.
+            return _single(parsed, warnings, sha256=sha256, series=series, size=None)
+        pixels, shown, block = _greys(image, way, size)
+        voi = way.words
     else:
-        pixels, voi = luminance(image.stored, bits=image.header.bits_stored), "colours as luminance"
-    warn_if_constant(pixels, warnings)
-    if image.header.modality in RADIOGRAPHS and image.header.samples == 1:
-        chest = image.header.body_part in CHEST and image.header.view not in LATERAL
-        warnings.extend(oddities(pixels, frontal=chest))
-    return pixels, image.header.spacing, receipt_of(image, warnings, sha256=sha256, voi=voi, series=series)
+        pixels = shown = luminance(image.stored, bits=header.bits_stored)
+        voi, block = "colours as luminance", (1, 1)
+    warn_if_constant(shown, said)
+    if header.modality in RADIOGRAPHS and header.samples == 1:
+        chest = header.body_part in CHEST and header.view not in LATERAL
+        said.extend(oddities(shown, frontal=chest))
+    return Scanned(pixels, header.spacing, receipt_of(image, said, sha256=sha256, voi=voi, series=series), block)
+
+
+def _greys(image: Image, way: Way, size: int | None) -> tuple[ndarray, ndarray, tuple[int, int]]:
+    """Grey pixels, no finer than a size needs, with those that are looked at for oddities, and the size of a block."""
+    halved = 2**image.halvings
+    if size is not None:
+        header = image.header
+        place = placement_of(header.rows, header.columns, header.spacing or (header.aspect, 1.0), size)
+        down, across = factors_of(header.rows / halved, header.columns / halved, place.height, place.width)
+        shown = grey_of(glance(image.stored), way)
+        if (down > 1 or across > 1) and np.ptp(shown) > 0:  # an image that may be constant is looked at in full
+            coarse = coarse_grey(image.stored, way, down=down, across=across)
+            if coarse is not None:
+                return coarse, shown, (halved * down, halved * across)
+    pixels = grey_of(image.stored, way)
+    return pixels, pixels, (halved, halved)
 
 
 def _slices(
@@ -90,15 +138,16 @@ def _slices(
     sha256: str,
     series: str | None,
     slices: int,
+    state: Any = None,
 ) -> Scanned:
     places = evenly(len(planes), slices)
-    stack = stacked(read, [planes[place] for place in places], warnings)
+    stack = stacked(read, [planes[place] for place in places], warnings, state=state)
     warn_if_constant(stack.pixels, warnings)
     shown = tuple(place + 1 for place in places)
     receipt = receipt_of(
         stack.middle, warnings, sha256=sha256, voi=stack.voi, series=series, frames=len(planes), shown=shown
     )
-    return stack.pixels, stack.middle.header.spacing, receipt
+    return Scanned(stack.pixels, stack.middle.header.spacing, receipt)
 
 
 def receipt_of(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy import ndarray
@@ -33,13 +33,16 @@ class Stack:
     voi: str
 
 
-def images(read: Callable[[int], bytes], planes: Sequence[Plane], warnings: list[str]) -> Iterator[Image]:
+def images(
+    read: Callable[[int], bytes], planes: Sequence[Plane], warnings: list[str], *, state: Any = None
+) -> Iterator[Image]:
     """Decode slices one after the other; a file is parsed once for all of its frames that follow each other.
 
     Args:
         read: Gives the bytes of a file by its place in the list of files.
         planes: Which frames.
         warnings: Receives what was odd or assumed, each thing once.
+        state: A presentation state of the file, for all of these frames.
 
     Raises:
         UnreadableError: If a slice cannot be decoded or is of another size than its series.
@@ -47,7 +50,7 @@ def images(read: Callable[[int], bytes], planes: Sequence[Plane], warnings: list
     parsed: Parsed | None = None
     for number, plane in enumerate(planes):
         if parsed is None or plane.source != planes[number - 1].source:
-            parsed = parse(read(plane.source))
+            parsed = replace(parse(read(plane.source)), state=state)
         said: list[str] = []
         image = image_of(parsed, said, frame=plane.frame)
         warnings.extend(line for line in said if line not in warnings)
@@ -57,7 +60,7 @@ def images(read: Callable[[int], bytes], planes: Sequence[Plane], warnings: list
         yield image
 
 
-def stacked(read: Callable[[int], bytes], planes: Sequence[Plane], warnings: list[str]) -> Stack:
+def stacked(read: Callable[[int], bytes], planes: Sequence[Plane], warnings: list[str], *, state: Any = None) -> Stack:
     """Show slices by the window of the middle one, so that a tissue has the same grey in each.
 
     Where slices are rescaled differently (as in PET), the window is applied to the rescaled values. Where no window is
@@ -67,6 +70,7 @@ def stacked(read: Callable[[int], bytes], planes: Sequence[Plane], warnings: lis
         read: Gives the bytes of a file by its place in the list of files.
         planes: Which frames, at least one.
         warnings: Receives what was odd or assumed.
+        state: A presentation state of the file, for all of these frames.
 
     Raises:
         UnreadableError: If they cannot be decoded, or are together larger than one image may be.
@@ -76,7 +80,7 @@ def stacked(read: Callable[[int], bytes], planes: Sequence[Plane], warnings: lis
             f"{len(planes)} slices hold more than {MAX_PIXELS} pixels; set a smaller number of slices in the config"
         )
         raise UnreadableError(reason)
-    found = list(images(read, planes, warnings))
+    found = list(images(read, planes, warnings, state=state))
     middle = found[len(found) // 2]
     rules = middle.header.rules
     if middle.header.samples > 1 or rules.palette is not None:

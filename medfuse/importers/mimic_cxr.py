@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 
 from medfuse.case import Case, Note, Split
-from medfuse.cohort import SEPARATOR, Cohort, Kind
+from medfuse.cohort import SEPARATOR, UNCERTAIN, Cohort, Kind
 from medfuse.errors import CohortError, NoteError
 from medfuse.importers.importer import Importer
 from medfuse.importers.mimic_ed import TRIAGE_COLUMNS, Stay, read_stays, stay_at
@@ -80,7 +80,8 @@ def read_mimic_cxr(
         CohortError: If a table or a folder is missing or damaged, or an option has no such value.
     """
     chosen = _chosen(source, labels)
-    readings = {"-1": _reading("uncertain", uncertain), "": _reading("unmentioned", unmentioned), "1": 1, "0": 0}
+    unsure = UNCERTAIN if uncertain == "kept" else _reading("uncertain", uncertain, "kept")
+    readings = {"-1": unsure, "": _reading("unmentioned", unmentioned), "1": 1, "0": 0}
     if split not in ("official", "none"):
         message = f"option split is '{split}'; it is official or none"
         raise CohortError(message)
@@ -104,7 +105,8 @@ def read_mimic_cxr(
                     scans=tuple(folder.scan(path, path.stem) for path, _ in files),
                     notes=_notes(report_root, study_id, study, stay, folder, problems),
                     values=dict(stay.values) if stay else {},
-                    labels=study.labels,
+                    labels={name: None if value == UNCERTAIN else value for name, value in study.labels.items()},
+                    uncertain=frozenset(name for name, value in study.labels.items() if value == UNCERTAIN),
                     groups={"view": files[0][1]},
                 )
             )
@@ -134,7 +136,7 @@ MIMIC_CXR = Importer(
     default_task="chexpert",
     options={
         "labels": f"labels to take, joined by {SEPARATOR}; all fourteen if not given",
-        "uncertain": "what -1 (uncertain) becomes: blank (the default), positive or negative",
+        "uncertain": "what -1 (uncertain) becomes: blank (the default), positive, negative, or kept (as -1)",
         "unmentioned": "what an empty cell (not mentioned) becomes: negative (the default), positive or blank",
         "split": "official (the default), or none to draw one by patient",
         "images": "the folder with files/ for the images, if it is not SRC, such as that of MIMIC-CXR with DICOM files",
@@ -150,9 +152,9 @@ def _chosen(source: Path, labels: str) -> tuple[str, ...]:
     return named or LABELS
 
 
-def _reading(option: str, value: str) -> int | None:
+def _reading(option: str, value: str, *more: str) -> int | None:
     if value not in READINGS:
-        message = f"option {option} is '{value}'; it is one of {', '.join(READINGS)}"
+        message = f"option {option} is '{value}'; it is one of {', '.join((*READINGS, *more))}"
         raise CohortError(message)
     return READINGS[value]
 

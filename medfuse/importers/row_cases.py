@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from medfuse.case import Case, Note, Scan, Split
 from medfuse.cohort import MISSING, Cohort, Kind
@@ -16,6 +17,7 @@ from medfuse.importers.new_folder import NewFolder, safe_name
 from medfuse.importers.splits import SPLIT_NAMES, fill_splits
 from medfuse.notes import Redaction
 
+_UNSURE = frozenset({"-1", "-1.0"})  # as CheXpert marks it
 _YES, _NO = frozenset({"1", "1.0", "y", "yes", "true"}), frozenset({"0", "0.0", "n", "no", "false"})
 
 
@@ -99,7 +101,7 @@ def cohort_of_rows(
                     scans=scans,
                     notes=notes,
                     values={column: _value(column, kind, group) for column, kind in kinds.items()},
-                    labels=_labels(group, columns, labels, case_id, problems, multilabel=multilabel),
+                    **_labels(group, columns, labels, case_id, problems, multilabel=multilabel),
                     groups={column: _first(column, group) for column in columns.groups},
                 )
             )
@@ -228,22 +230,30 @@ def _labels(
     problems: list[str],
     *,
     multilabel: bool,
-) -> dict[str, int | None]:
+) -> dict[str, Any]:
     found: dict[str, int | None] = dict.fromkeys(labels)
+    uncertain = set()
     for column in columns.label:
         answers = {plain(row.cells[column]) for row in group} - {""}
         if multilabel:
-            answers = {"1" if a.lower() in _YES else "0" if a.lower() in _NO else "?" for a in answers}
+            answers = {_answer(a) for a in answers}
         if len(answers) > 1:
             problems.append(f"case {case_id}: rows differ in '{column}'; left blank")
         elif answers == {"?"}:
-            problems.append(f"case {case_id}: '{column}' should be 0, 1 or blank; left blank")
+            problems.append(f"case {case_id}: '{column}' should be 0, 1, -1 (uncertain) or blank; left blank")
+        elif answers == {"-1"} and multilabel:
+            uncertain.add(column)
         elif answers and multilabel:
             found[column] = int(answers.pop())
         elif answers:
             answer = answers.pop()
             found = {label: int(label == answer) for label in labels}
-    return found
+    return {"labels": found, "uncertain": frozenset(uncertain)}
+
+
+def _answer(cell: str) -> str:
+    given = cell.lower()
+    return "1" if given in _YES else "0" if given in _NO else "-1" if given in _UNSURE else "?"
 
 
 def _kind(column: str, cells: Iterable[Mapping[str, str]]) -> Kind:

@@ -63,13 +63,13 @@ def run_by(engine: str, encoder: CaseEncoder, folder: Path) -> None:
     if encoder.image is not None:
         size = encoder.config.image.size if encoder.config.image is not None else 224
         network: nn.Module = encoder.image
-        image = _session(network, (torch.zeros(2, size, size),), ("pixels",), folder, eight_bit=False)
+        image = session(network, (torch.zeros(2, size, size),), ("pixels",), folder, eight_bit=False)
     if encoder.text is not None and isinstance(encoder.text.network, Bert):
         from medfuse.encoders.traceable import TraceableBert
 
         network = TraceableBert(encoder.text.network)
         ids = torch.ones(2, 16, dtype=torch.long)
-        text = _session(network, (ids, ids > 0), ("ids", "mask"), folder, eight_bit=engine == "int8")
+        text = session(network, (ids, ids > 0), ("ids", "mask"), folder, eight_bit=engine == "int8")
     encoder.use(engine, image=image, text=text)
 
 
@@ -120,10 +120,22 @@ def _judge(bundle: Bundle, folder: Path) -> tuple[dict[str, list[float]], dict[s
     return seconds, found
 
 
-def _session(
+def session(
     network: nn.Module, inputs: tuple[Tensor, ...], names: Sequence[str], folder: Path, *, eight_bit: bool
 ) -> Callable[..., Tensor]:
-    """A network in ONNX Runtime, exported once; calls run in one thread, so that several can run side by side."""
+    """A network in ONNX Runtime, exported once; calls run in one thread, so that several can run side by side.
+
+    Args:
+        network: Its weights decide the file.
+        inputs: An example of what it takes, [N, S, S] or [N, T].
+        names: Of the inputs.
+        folder: Where the exported network is kept.
+        eight_bit: Whether the weights of its linear maps become 8-bit integers (dynamic quantisation: what goes in is
+            scaled call by call).
+
+    Raises:
+        EncoderError: If ONNX Runtime is not installed, or the network cannot be exported.
+    """
     try:
         import onnxruntime
     except ImportError as error:

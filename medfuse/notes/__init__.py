@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from medfuse.notes.context import Assertion, assertions, statuses
 from medfuse.notes.front_matter import front_matter
+from medfuse.notes.model_text import model_places, model_text
 from medfuse.notes.read import note_from_text, read_note
 from medfuse.notes.redaction import Redaction
 from medfuse.notes.sections import (
@@ -23,6 +24,8 @@ __all__ = [
     "find_sections",
     "front_matter",
     "kept_sections",
+    "model_places",
+    "model_text",
     "note_from_text",
     "places",
     "read_note",

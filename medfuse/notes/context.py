@@ -92,6 +92,7 @@ _SENTENCE_END = re.compile(
     r"(?<![ .]Dr)(?<![ .]Mr)(?<![ .]Ms)(?<!Mrs)(?<![ .]vs)(?<![ .]pt)[.!?;](?=\s|$)|\n[ \t]*(?=\n|[-*•]|\d{1,2}[.)]\s)",
     re.IGNORECASE,
 )
+_BEFORE = re.compile(r"\A[\s,:-]+")
 # Whole sections of one status ("if the trigger term is a section heading").
 _SECTIONS: dict[str, Status] = {
     "PAST MEDICAL HISTORY": "historical",
@@ -120,6 +121,10 @@ class Assertion:
 
 def assertions(note: Note) -> tuple[Assertion, ...]:
     """Every stretch that a cue reaches, in order of the stretches; the time is linear in the text.
+
+    These are the spans to show over `note.text`: each has its status, where it stands, and where its cue does. Spans
+    may overlap; `statuses` joins what is said of one place. `text.assertions` of the config makes words of them for a
+    model (`notes/model_text.py`).
 
     Example:
         >>> from medfuse.notes import note_from_text
@@ -182,7 +187,7 @@ def _of_sentence(text: str, start: int, end: int) -> Iterator[Assertion]:
 def _reached(text: str, status: Status, start: int, end: int, cue: _Cue) -> Iterator[Assertion]:
     """The stretch without the blanks and marks around it, if any word is left."""
     stretch = text[start:end]
-    left = start + len(stretch) - len(stretch.lstrip(" \t\n,:-"))
+    left = start + len(stretch) - len(_BEFORE.sub("", stretch))
     right = start + len(stretch.rstrip())
     if left < right:
         yield Assertion(status, left, right, (cue.start, cue.end))

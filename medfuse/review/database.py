@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -154,7 +155,7 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
             cursor.execute("PRAGMA journal_mode=WAL")
             break
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or monotonic() > deadline:
+            if not _is_busy(error) or monotonic() > deadline:
                 raise
             sleep(0.02)
     cursor.execute("PRAGMA synchronous=FULL")  # a stored decision survives a power cut
@@ -162,9 +163,31 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # A writer takes the right to write at once: one who reads first is refused it if another wrote since.
-    writes = connection.get_execution_options().get("medfuse_writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    """A writer takes the right to write at once: one who reads first is refused it if another wrote since."""
+    if not connection.get_execution_options().get("medfuse_writes", False):
+        connection.exec_driver_sql("BEGIN")
+        return
+    # SQLite's own waiting sleeps the longer the longer it has waited, so that of many writers some never get their
+    # turn. Here all ask equally often.
+    cursor = connection.connection.cursor()
+    deadline = monotonic() + BUSY_SECONDS
+    try:
+        cursor.execute("PRAGMA busy_timeout=0")
+        while True:
+            try:
+                cursor.execute("BEGIN IMMEDIATE")
+                break
+            except sqlite3.OperationalError as error:
+                if not _is_busy(error) or monotonic() > deadline:
+                    raise
+                sleep(random.uniform(0.001, 0.005))  # noqa: S311 - no secret
+    finally:
+        cursor.execute(f"PRAGMA busy_timeout={1000 * BUSY_SECONDS}")
+        cursor.close()
+
+
+def _is_busy(error: sqlite3.OperationalError) -> bool:
+    return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY  # the other bits say why
 
 
 def _prepare_postgresql(connection: Any, _record: Any) -> None:
@@ -180,7 +203,8 @@ def _one_line(what: str) -> Iterator[None]:
         yield
     except (SQLAlchemyError, sqlite3.Error, UnicodeError) as error:
         # Only faults of the connection are quoted: others may quote the row.
-        told = str(error.orig) if isinstance(error, OperationalError) else ""
+        fault = error.orig if isinstance(error, OperationalError) else error
+        told = str(fault) if isinstance(fault, sqlite3.OperationalError) or fault is not error else ""
         reason = told.splitlines()[0] if told else type(error).__name__
         message = f"{what}: {reason}"
         raise ReviewError(message) from error

@@ -6,8 +6,11 @@ import argparse
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from medfuse.case import Case, Prediction
 from medfuse.cohort import Cohort
@@ -15,6 +18,7 @@ from medfuse.config import ImageConfig
 from medfuse.errors import MedfuseError
 from medfuse.review.predictions import read_predictions
 from medfuse.review.store import ReviewStore
+from medfuse.review.worklist import predicted_cases
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +30,7 @@ class Places:
         predictions: The JSON lines that `medfuse classify` wrote.
         store: The file or database URL of the decisions.
         evaluation: The folder that `medfuse evaluate` wrote, if there is one.
+        bundle: The bundle's folder, for reasons and for cases that are dropped in; None only reviews.
         image: How scans were fitted for the network.
     """
 
@@ -33,12 +38,14 @@ class Places:
     predictions: Path
     store: str
     evaluation: Path | None = None
+    bundle: Path | None = None
     image: ImageConfig = field(default_factory=ImageConfig)
 
     def arguments(self) -> list[str]:
         """The places as command-line arguments."""
         given = ["--cohort", str(self.cohort), "--predictions", str(self.predictions), "--store", self.store]
         given += ["--image", self.image.model_dump_json()]
+        given += ["--bundle", str(self.bundle)] if self.bundle else []
         return given if self.evaluation is None else [*given, "--evaluation", str(self.evaluation)]
 
     @classmethod
@@ -49,6 +56,7 @@ class Places:
         parser.add_argument("--predictions", type=Path, required=True)
         parser.add_argument("--store", required=True)
         parser.add_argument("--evaluation", type=Path)
+        parser.add_argument("--bundle", type=Path)
         parser.add_argument("--image", type=ImageConfig.model_validate_json, default=ImageConfig())
         return cls(**vars(parser.parse_args(arguments)))
 
@@ -60,7 +68,7 @@ class Places:
         return tuple(file.stat().st_mtime_ns if file.exists() else 0 for file in files)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Desk:
     """The opened input of the dashboard.
 
@@ -68,20 +76,24 @@ class Desk:
         cohort: The cases.
         cases: The cases by id.
         predictions: By case id.
+        table: One row a predicted case (`predicted_cases`), made once.
         problems: What was wrong with the predictions' file, one line each.
         store: The decisions.
         metrics: The evaluation's `metrics.json`; None if there is no evaluation.
         report: The evaluation's `report.html`; None if there is none.
+        bundle: The bundle's folder; None in a desk that only reviews.
         image: How scans were fitted for the network.
     """
 
     cohort: Cohort
     cases: Mapping[str, Case]
     predictions: Mapping[str, Prediction]
+    table: pd.DataFrame
     problems: tuple[str, ...]
     store: ReviewStore
     metrics: Mapping[str, Any] | None = None
     report: Path | None = None
+    bundle: Path | None = None
     image: ImageConfig = field(default_factory=ImageConfig)
 
     @classmethod
@@ -97,17 +109,32 @@ class Desk:
         strange = sum(case_id not in cases for case_id in predictions)
         if strange:
             problems += (f"{strange} predictions are of cases that this cohort does not have; they are left out",)
+        predictions = {case_id: found for case_id, found in predictions.items() if case_id in cases}
         report = places.evaluation / "report.html" if places.evaluation else None
         return cls(
             cohort=cohort,
             cases=cases,
-            predictions={case_id: found for case_id, found in predictions.items() if case_id in cases},
+            predictions=predictions,
+            table=predicted_cases(cohort, predictions),
             problems=problems,
             store=ReviewStore(places.store, cohort=cohort.name, labels=cohort.labels, task=cohort.task),
             metrics=_metrics(places.evaluation) if places.evaluation else None,
             report=report if report and report.is_file() else None,
+            bundle=places.bundle,
             image=places.image,
         )
+
+    def previous(self, case: Case) -> tuple[Case, ...]:
+        """Other cases of the patient, the newest first where times are known."""
+        others = [one for one in self._of_patient.get(case.patient_id, ()) if one.case_id != case.case_id]
+        return tuple(sorted(others, key=lambda one: one.time or "", reverse=True))
+
+    @cached_property
+    def _of_patient(self) -> Mapping[str, list[Case]]:
+        found: dict[str, list[Case]] = {}
+        for case in self.cohort.cases:
+            found.setdefault(case.patient_id, []).append(case)
+        return found
 
 
 def _metrics(folder: Path) -> Mapping[str, Any]:

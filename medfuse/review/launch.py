@@ -32,12 +32,16 @@ _OPTIONS: Mapping[str, str] = {
     "client.showErrorDetails": "none",
     "client.showErrorLinks": "false",
     "client.toolbarMode": "minimal",
-    "theme.base": "light",
-    "theme.primaryColor": "#0b6b7e",
-    "theme.backgroundColor": "#ffffff",
-    "theme.secondaryBackgroundColor": "#f2f5f7",
-    "theme.textColor": "#1c2a33",
-    "theme.borderColor": "#d9e1e6",
+    "theme.light.primaryColor": "#0b6b7e",
+    "theme.light.backgroundColor": "#ffffff",
+    "theme.light.secondaryBackgroundColor": "#f2f5f7",
+    "theme.light.textColor": "#1c2a33",
+    "theme.light.borderColor": "#d9e1e6",
+    "theme.dark.primaryColor": "#3fb6cc",
+    "theme.dark.backgroundColor": "#11181c",
+    "theme.dark.secondaryBackgroundColor": "#1b252b",
+    "theme.dark.textColor": "#e6edf0",
+    "theme.dark.borderColor": "#33424b",
     "theme.baseRadius": "small",
     "theme.baseFontSize": "15",
     "theme.showWidgetBorder": "true",
@@ -62,6 +66,7 @@ def serve(
     predictions: Path,
     store: str,
     evaluation: Path | None = None,
+    bundle: Path | None = None,
     image: ImageConfig | None = None,
     port: int = 8501,
     open_browser: bool = True,
@@ -73,6 +78,7 @@ def serve(
         predictions: The JSON lines that `medfuse classify` wrote.
         store: The file or SQLAlchemy URL of the decisions.
         evaluation: The folder that `medfuse evaluate` wrote.
+        bundle: The bundle, for reasons and for cases that are dropped in; None only reviews.
         image: How scans were fitted for the network, as the bundle's configuration has it.
         port: Where it listens, on 127.0.0.1.
         open_browser: Whether to open the page, if this machine has a screen.
@@ -84,7 +90,12 @@ def serve(
         MedfuseError: If an input cannot be read or the port is taken, before anything is started.
     """
     places = Places(
-        cohort=cohort, predictions=predictions, store=store, evaluation=evaluation, image=image or ImageConfig()
+        cohort=cohort,
+        predictions=predictions,
+        store=store,
+        evaluation=evaluation,
+        bundle=bundle,
+        image=image or ImageConfig(),
     )
     Desk.open(places).store.close()  # a fault is told here, in one line, and not in the browser
     _require_free(port)

@@ -158,6 +158,13 @@ class ReviewStore:
                 self._standing.take(review_of_entry(entry_of(row)))
             return self._standing.of(study)
 
+    def decisions(self, study: str = "") -> tuple[Review, ...]:
+        """Every decision on every case of a study (outside of any by default), oldest first, undone ones too."""
+        query = select(ENTRIES).where(ENTRIES.c.cohort == self.cohort, ENTRIES.c.study == study)
+        with self.database.reading(self._unread) as connection:
+            rows = connection.execute(query.where(ENTRIES.c.action.in_(DECISIONS)).order_by(ENTRIES.c.number))
+            return tuple(review_of_entry(entry_of(row)) for row in rows.mappings())
+
     def decisions_of(self, reader: str, *, study: str, after: int = 0) -> tuple[Review, ...]:
         """One reader's decisions in a study, oldest first, from the one that follows number `after`."""
         mine = (ENTRIES.c.actor == reader, ENTRIES.c.action.in_(DECISIONS), ENTRIES.c.number > after)

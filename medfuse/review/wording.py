@@ -6,12 +6,11 @@ import re
 from collections.abc import Sequence
 from datetime import UTC
 
-from medfuse.case import MODALITIES, Case, Modality, Note, Prediction, Scan, ScanReceipt
+from medfuse.case import MODALITIES, Case, Note, Prediction, Scan, ScanReceipt
 from medfuse.cohort import Task
 from medfuse.review.decision import Review
+from medfuse.review.texts import Texts, english
 
-_NOUN: dict[Modality, str] = {"image": "the scan", "text": "the note", "tabular": "the values"}
-_NONE: dict[Modality, str] = {"image": "No scan", "text": "No note", "tabular": "No values"}
 
 
 def markdown_plain(text: str) -> str:
@@ -27,21 +26,22 @@ def most_probable(prediction: Prediction) -> tuple[str, float] | None:
     return max(prediction.probabilities.items(), key=lambda pair: pair[1])
 
 
-def verdict(prediction: Prediction, *, task: Task) -> str:
+def verdict(prediction: Prediction, *, task: Task, texts: Texts | None = None) -> str:
     """One sentence on what the model says and how sure it is."""
+    t = texts or english()
     top = most_probable(prediction)
     if top is None:
-        return "This case could not be classified."
+        return t("verdict_failed")
     if not prediction.abstain:
-        answer = ", ".join(prediction.prediction_set) or "none of the labels"
+        answer = ", ".join(prediction.prediction_set) or t("none_of_the_labels")
         if task == "multilabel":
-            return f"The model's answer: {answer}."
-        return f"The model's answer: {answer}, with a probability of {percent(top[1])}."
+            return t("verdict_labels", answer=answer)
+        return t("verdict_label", answer=answer, percent=t.percent(top[1]))
     if not prediction.prediction_set:
-        return "The model is not sure: no label fits well. The case may be unlike those it learned from."
+        return t("verdict_none_fits")
     if task == "multiclass" and len(prediction.prediction_set) == 1:
-        return f"The model is not sure, though {prediction.prediction_set[0]} is all that it cannot exclude."
-    return f"The model is not sure: it cannot exclude {', '.join(prediction.prediction_set)}."
+        return t("verdict_unsure_single", answer=prediction.prediction_set[0])
+    return t("verdict_unsure", answer=", ".join(prediction.prediction_set))
 
 
 def answer_set(prediction: Prediction, *, task: Task) -> str:
@@ -51,21 +51,22 @@ def answer_set(prediction: Prediction, *, task: Task) -> str:
     return "no label fits" if task == "multiclass" or prediction.abstain else "none applies"
 
 
-def rests_on(prediction: Prediction) -> str | None:
+def rests_on(prediction: Prediction, *, texts: Texts | None = None) -> str | None:
     """What the model did not have, and so rests on; None if it had everything or failed."""
+    t = texts or english()
     # A model that does not use a modality has no contribution for it, and then its absence is no news.
     used = prediction.contributions or MODALITIES
-    lacking = [_NONE[modality] for modality in MODALITIES if modality in used and modality not in prediction.modalities]
+    lacking = [t(f"no_{name}") for name in MODALITIES if name in used and name not in prediction.modalities]
     if prediction.error or not lacking:
         return None
     lacking = [lacking[0], *(noun[0].lower() + noun[1:] for noun in lacking[1:])]
-    had = [_NOUN[modality] for modality in MODALITIES if modality in prediction.modalities]
-    basis = _and(had) if had else "nothing but how common each label is"
-    return f"{_and(lacking)}: this prediction rests on {basis}."
+    had = [t(f"the_{modality}") for modality in MODALITIES if modality in prediction.modalities]
+    return t("rests_on", lacking=t.join(lacking), basis=t.join(had) if had else t("rests_on_nothing"))
 
 
-def influence(prediction: Prediction) -> str | None:
+def influence(prediction: Prediction, *, texts: Texts | None = None) -> str | None:
     """How each modality moved the most probable label, strongest first; None if that is not known."""
+    t = texts or english()
     top = most_probable(prediction)
     if top is None or not prediction.contributions:
         return None
@@ -73,12 +74,12 @@ def influence(prediction: Prediction) -> str | None:
     start = min(1.0, max(0.0, probability - sum(prediction.contributions.values())))
     ordered = sorted(prediction.contributions.items(), key=lambda pair: -abs(pair[1]))
     moves = [
-        f"{_NOUN[name]} {'raised' if value > 0 else 'lowered'} it by {points(value)}"  # type: ignore[index]
+        t("raised" if value > 0 else "lowered", what=t(f"the_{name}"), points=points(value, texts=t))
         for name, value in ordered
         if abs(value) >= 0.005
     ]
-    moved = _and(moves) if moves else "nothing in this case moved it"
-    return f"Without any input, {label} would have {percent(start)}; {moved}, which gives {percent(probability)}."
+    moved = t.join(moves) if moves else t("nothing_moved")
+    return t("influence", label=label, start=t.percent(start), moved=moved, end=t.percent(probability))
 
 
 def reader_warnings(prediction: Prediction, scans: Sequence[Scan], notes: Sequence[Note]) -> tuple[str, ...]:
@@ -94,16 +95,14 @@ def reader_warnings(prediction: Prediction, scans: Sequence[Scan], notes: Sequen
 
 
 def percent(probability: float) -> str:
-    """A probability for reading: never "0 %" or "100 %", which no model can know."""
-    if probability < 0.01:
-        return "less than 1 %"
-    return "more than 99 %" if probability > 0.99 else f"{probability:.0%}".replace("%", " %")
+    """A probability for reading in English: never "0 %" or "100 %", which no model can know."""
+    return english().percent(probability)
 
 
-def points(difference: float) -> str:
+def points(difference: float, *, texts: Texts | None = None) -> str:
     """A difference of probabilities in percentage points, without its sign."""
-    number = round(abs(difference) * 100)
-    return "1 point" if number == 1 else f"{number} points"
+    number, t = round(abs(difference) * 100), texts or english()
+    return t("one_point") if number == 1 else t("many_points", number=number)
 
 
 def receipt_rows(receipt: ScanReceipt) -> list[tuple[str, str]]:
@@ -139,10 +138,9 @@ def told(review: Review) -> str:
         "accept": f"accepted {review.predicted}" if review.predicted else "accepted",
         "override": f"overrode with {', '.join(review.labels) or 'none of the labels'}",
         "comment": "commented",
+        "uncertain": "was uncertain",
+        "bad_image": "called the image too bad to read",
+        "undo": "took a decision back",
     }[review.action]
     at = f" when the model said {review.predicted}" if review.action == "override" and review.predicted else ""
     return f"{review.reader} {did}{at} ({when})"
-
-
-def _and(parts: Sequence[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -14,11 +15,24 @@ from medfuse.review.decision import Review
 from medfuse.review.store import standing
 from medfuse.review.wording import answer_set
 
-STATES = ("open", "accepted", "overridden", "commented")
-_STATE_OF = {"accept": "accepted", "override": "overridden", "comment": "commented"}
+STATES = ("open", "accepted", "overridden", "uncertain", "bad image", "commented")
+_STATE_OF = {
+    "accept": "accepted",
+    "override": "overridden",
+    "uncertain": "uncertain",
+    "bad_image": "bad image",
+    "comment": "commented",
+}
+Order = Literal["urgency", "uncertainty", "disagreement", "probability", "case_id", "time"]
+ORDERS: tuple[Order, ...] = ("urgency", "uncertainty", "disagreement", "probability", "case_id", "time")
 
 
 def worklist(cohort: Cohort, predictions: Mapping[str, Prediction], decisions: Sequence[Review]) -> pd.DataFrame:
+    """What `predicted_cases` gives, with the decisions so far."""
+    return with_decisions(predicted_cases(cohort, predictions), decisions)
+
+
+def predicted_cases(cohort: Cohort, predictions: Mapping[str, Prediction]) -> pd.DataFrame:
     r"""One row for each predicted case of the cohort: failed cases first, then the most urgent.
 
     Urgency is $\sum_l p_l w_l$ with the cohort's weight $w_l$ of each label; where the cohort states no weights it is
@@ -27,20 +41,18 @@ def worklist(cohort: Cohort, predictions: Mapping[str, Prediction], decisions: S
     Args:
         cohort: The cases; a prediction of a case that is not among them has no row.
         predictions: By `case_id`.
-        decisions: Of `ReviewStore.latest()`.
 
     Returns:
         Columns `case_id`, `time` (text, maybe empty), `urgency` (NaN if failed), `label` (the most probable; empty if
         failed), `probability`, `uncertainty` (0 sure … 1 all alike), `abstain`, `prediction_set` and `modalities`
-        (in words), `warnings` (count), `state` (one of `STATES`), `reader` (whose decision stands) and `error`.
+        (in words), `warnings` (count), `disagreement` (see `_disagreement`), `site` (empty if not
+        known), `state` (`open`), `reader` (empty) and `error`.
 
     Raises:
         MedfuseError: If the predictions were made for other labels than the cohort's.
     """
     rows = [(case, predictions[case.case_id]) for case in cohort.cases if case.case_id in predictions]
     matrix = _matrix([prediction for _, prediction in rows], cohort)
-    found = standing(decisions)
-    held = [found.get(case.case_id) for case, _ in rows]
     uncertainty = _uncertainty(matrix, cohort.task)
     weights = np.array([cohort.urgency.get(label, 0.0) for label in cohort.labels])
     failed = np.isnan(matrix).any(axis=1)
@@ -58,8 +70,10 @@ def worklist(cohort: Cohort, predictions: Mapping[str, Prediction], decisions: S
             "prediction_set": [answer_set(prediction, task=cohort.task) for _, prediction in rows],
             "modalities": [", ".join(prediction.modalities) for _, prediction in rows],
             "warnings": [len(prediction.warnings) for _, prediction in rows],
-            "state": [_state(review, label) for review, label in zip(held, best_label, strict=True)],
-            "reader": [review.reader if review else "" for review in held],
+            "disagreement": [_disagreement(prediction) for _, prediction in rows],
+            "site": [case.groups.get("site", "") for case, _ in rows],
+            "state": "open",
+            "reader": "",
             "error": [prediction.error or "" for _, prediction in rows],
         }
     )
@@ -73,28 +87,63 @@ def narrow(
     *,
     states: Sequence[str] = (),
     labels: Sequence[str] = (),
+    readers: Sequence[str] = (),
+    sites: Sequence[str] = (),
     unsure: bool = False,
+    disagreeing: bool = False,
     text: str = "",
+    order: Order = "urgency",
 ) -> pd.DataFrame:
-    """The rows that a reader asked for, in the same order.
+    """The rows that a reader asked for, in the order asked for: cases that failed first, then the greatest.
 
     Args:
         table: Of `worklist`.
         states: Keep these states; all if empty.
         labels: Keep these most probable labels; all if empty.
+        readers: Keep cases whose standing decision is of one of these; all if empty.
+        sites: Keep cases of these sites; all if empty.
         unsure: Keep only cases of which the model is not sure.
+        disagreeing: Keep only cases whose scan and note pull in opposite directions.
         text: Keep cases whose id contains this, in any case of letters.
+        order: By `urgency`, `uncertainty`, `disagreement`, `probability`, `case_id` or `time` (these two rising).
     """
     keep = pd.Series(data=True, index=table.index)
     if states:
         keep &= table["state"].isin(states)
     if labels:
         keep &= table["label"].isin(labels)
+    if readers:
+        keep &= table["reader"].isin(readers)
+    if sites:
+        keep &= table["site"].isin(sites)
+    if disagreeing:
+        keep &= table["disagreement"] > 0
     if unsure:
         keep &= table["abstain"].astype(bool)  # an empty table has no type of its own
     if text.strip():
         keep &= table["case_id"].astype(str).str.contains(text.strip(), case=False, regex=False)
-    return table[keep].reset_index(drop=True)
+    kept = table[keep]
+    if order != "urgency":  # the table's own order
+        rising = order in ("case_id", "time")
+        kept = kept.sort_values(order, ascending=rising, na_position="first", kind="stable")
+    return kept.reset_index(drop=True)
+
+
+def with_decisions(table: pd.DataFrame, decisions: Sequence[Review]) -> pd.DataFrame:
+    """The rows of `predicted_cases` with the decision that stands: what it costs grows with the decisions alone.
+
+    Args:
+        table: Of `predicted_cases`; it stays as it is.
+        decisions: Of `ReviewStore.latest()`.
+    """
+    held = standing(decisions)
+    place = pd.Index(table["case_id"]).get_indexer(list(held)) if held else ()
+    state, reader = table["state"].to_numpy(dtype=object).copy(), table["reader"].to_numpy(dtype=object).copy()
+    label = table["label"].to_numpy(dtype=object)
+    for row, review in zip(place, held.values(), strict=True):
+        if row >= 0:
+            state[row], reader[row] = _state(review, label[row]), review.reader
+    return table.assign(state=state, reader=reader)
 
 
 def urgency_basis(cohort: Cohort) -> str:
@@ -104,6 +153,12 @@ def urgency_basis(cohort: Cohort) -> str:
     weights = sorted(((cohort.urgency.get(label, 0.0), label) for label in cohort.labels), key=lambda pair: -pair[0])
     told = ", ".join(f"{label} {weight:g}" for weight, label in weights)
     return f"Urgency is the sum of each label's probability times its weight in this cohort ({told})."
+
+
+def _disagreement(prediction: Prediction) -> float:
+    """How far scan and note pull the most probable label apart: the smaller of two opposite shares, else 0."""
+    image, text = prediction.contributions.get("image", 0.0), prediction.contributions.get("text", 0.0)
+    return min(abs(image), abs(text)) if image * text < 0 else 0.0
 
 
 def _state(review: Review | None, label: str) -> str:

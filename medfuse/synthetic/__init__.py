@@ -13,6 +13,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from medfuse.case import MODALITIES, Case, Note, Scan
 from medfuse.cohort import Cohort, Evidence
@@ -61,6 +62,7 @@ def make_cohort(
     seed: int,
     progress: Callable[[int], None] | None = None,
     workers: int = 1,
+    masks: bool = False,
 ) -> Cohort:
     """Write a synthetic cohort: `cohort.yaml`, `cases.csv`, `truth.csv`, `scans/` and `notes/`.
 
@@ -77,18 +79,20 @@ def make_cohort(
         progress: Called with 1 after each case.
         workers: Processes to share the work; with more than one, the calling script needs the usual
             `if __name__ == "__main__":`.
+        masks: Whether `masks/` is written too: a picture a scan, white where its opacity lies, to measure heat maps by.
 
     Raises:
         CohortError: If there are no cases to make, or the folder holds files that are not such a cohort's.
     """
     folder = Path(folder)
     _check(folder, cases=cases, seed=seed)
-    for room, suffix in (("scans", "dcm"), ("notes", "txt")):
-        (folder / room).mkdir(parents=True, exist_ok=True)
+    for room, suffix in (("scans", "dcm"), ("notes", "txt"), ("masks", "png")):
+        if room != "masks" or masks:
+            (folder / room).mkdir(parents=True, exist_ok=True)
         for stale in (folder / room).glob(f"case-*.{suffix}"):  # of an earlier run with other numbers
             stale.unlink()
     made = []
-    for one in _make_all(folder, cases=cases, seed=seed, workers=min(workers, cases)):
+    for one in _make_all(folder, cases=cases, seed=seed, workers=min(workers, cases), masks=masks):
         made.append(one)
         if progress is not None:
             progress(1)
@@ -124,8 +128,8 @@ def _check(folder: Path, *, cases: int, seed: int) -> None:
         raise CohortError(message)
 
 
-def _make_all(folder: Path, *, cases: int, seed: int, workers: int) -> Iterator[_Made]:
-    make = partial(_make, folder, seed)
+def _make_all(folder: Path, *, cases: int, seed: int, workers: int, masks: bool) -> Iterator[_Made]:
+    make = partial(_make, folder, seed, masks)
     if workers < 2:
         yield from map(make, range(cases))
         return
@@ -134,7 +138,7 @@ def _make_all(folder: Path, *, cases: int, seed: int, workers: int) -> Iterator[
         yield from pool.map(make, range(cases), chunksize=8)
 
 
-def _make(folder: Path, seed: int, index: int) -> _Made:
+def _make(folder: Path, seed: int, masks: bool, index: int) -> _Made:  # noqa: FBT001 - given by `partial`
     """Draw, render and write the case of this index (from 0)."""
     from medfuse.synthetic.dicom import DEVICES, write_scan
     from medfuse.synthetic.phantom import render
@@ -158,11 +162,11 @@ def _make(folder: Path, seed: int, index: int) -> _Made:
         groups["view"] = "AP" if pixels_rng.random() < 0.3 else "PA"
         rows, columns = int(pixels_rng.integers(256, 281)), int(pixels_rng.integers(248, 273))
         image = {finding: str(known[finding]) for finding in of_modality("image")}
-        grey = render(image, rows=rows, columns=columns, rng=pixels_rng)
+        drawn = render(image, rows=rows, columns=columns, rng=pixels_rng)
         path = folder / "scans" / f"{name}.dcm"
         write_scan(
             path,
-            grey,
+            drawn.grey,
             device=device,
             identity=f"{seed}/{index}",
             patient_id=patient,
@@ -170,6 +174,8 @@ def _make(folder: Path, seed: int, index: int) -> _Made:
             view=groups["view"],
         )
         scans = (Scan(path.relative_to(folder)),)
+        if masks:
+            Image.fromarray(drawn.opacity.astype(np.uint8) * 255).save(folder / "masks" / f"{name}.png")
 
     notes: tuple[Note, ...] = ()
     if known["course"] is not None:

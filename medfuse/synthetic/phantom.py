@@ -12,11 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32
 
 Plane = Float32[np.ndarray, "h w"]
 
 SIDES = (-1.0, 1.0)
+_SOLID = 0.12  # density from which an opacity is told from the fine mesh about it, which is at most 0.08
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,20 @@ class _Body:
         return _smooth_noise(self.x.shape[0], self.x.shape[1], cells, self.rng)
 
 
-def render(findings: Mapping[str, str], *, rows: int, columns: int, rng: np.random.Generator) -> Plane:
+@dataclass(frozen=True)
+class Drawn:
+    """A picture and where in it the finding lies.
+
+    Attributes:
+        grey: Grey values [rows, columns] in 0…1; 1 is white, which is where least radiation arrived.
+        opacity: True [rows, columns] where an opacity lies in the lung.
+    """
+
+    grey: Plane
+    opacity: Bool[np.ndarray, "h w"]
+
+
+def render(findings: Mapping[str, str], *, rows: int, columns: int, rng: np.random.Generator) -> Drawn:
     """A frontal chest phantom.
 
     Args:
@@ -47,9 +61,6 @@ def render(findings: Mapping[str, str], *, rows: int, columns: int, rng: np.rand
         rows: Height, pixels.
         columns: Width, pixels.
         rng: Decides everything that the findings leave open.
-
-    Returns:
-        Grey values [rows, columns] in 0…1; 1 is white, which is where least radiation arrived.
     """
     x, y = _coordinates(rows, columns, rng)
     side = float(rng.choice(SIDES))  # where a one-sided opacity lies; fluid gathers on the other
@@ -65,9 +76,10 @@ def render(findings: Mapping[str, str], *, rows: int, columns: int, rng: np.rand
     density = _torso(body) + 0.06 * solid
     density += air * (_vessels(body) - 0.50 + 0.03 * body.texture(5))
     density += _bones(body, air) + _spine(body)
-    density += _opacity(body, lungs, findings["opacity"], side)
+    opacity = _opacity(body, lungs, findings["opacity"], side)
+    density += opacity
     density += _devices(body)
-    return _expose(density, body)
+    return Drawn(_expose(density, body), opacity > _SOLID)
 
 
 def _coordinates(rows: int, columns: int, rng: np.random.Generator) -> tuple[Plane, Plane]:

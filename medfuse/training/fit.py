@@ -30,9 +30,12 @@ from medfuse.encoders.cases import CaseEncoder, EncodedCase, is_frozen
 from medfuse.encoders.reduction import MOST_TOKENS, Reduction
 from medfuse.encoders.threads import fastest_threads, torch_threads
 from medfuse.errors import CohortError, ConfigError, NoteError
+from medfuse.hierarchy import conditional, parents_of
 from medfuse.model import Decided, DiagnosisModel, decide_all
-from medfuse.notes import read_note, select
+from medfuse.notes import model_text, read_note
+from medfuse.training.answers import answers, certain, learns_from
 from medfuse.training.experts import fit_experts
+from medfuse.training.folds import fit_folds
 from medfuse.training.learning import Learning, loader, loss_weights, targets
 
 Progress = Callable[[int], None]
@@ -89,9 +92,13 @@ def fit(
     seed_everything(config.seed, verbose=False)
     cohort = cohort.with_splits(config.seed, hold_out=config.hold_out)
     experts = config.fusion.name == "experts"
+    folds = config.training.folds > 1
     known: tuple[Split, ...] = ("train", "validation", "calibration")
-    training = [case for case in cohort.in_split(*(known if experts else ("train",))) if case.labelled]
+    training = [
+        case for case in cohort.in_split(*(known if experts or folds else ("train",))) if learns_from(case, config)
+    ]
     _require_labels(training, cohort)
+    _require_task(config, cohort)
     model, tokenizer, receipts = _build(config, cohort, training)
     store = TokenCache(cache or default_cache())
     encoder = CaseEncoder(
@@ -100,7 +107,11 @@ def fit(
     encoded: dict[str, list[EncodedCase]] = {split: [] for split in SPLITS}
     unreadable: list[str] = []
     contents: set[str] = set()
-    labelled = [case for case in cohort.in_split(*known) if case.labelled]
+    labelled = [
+        case
+        for case in cohort.in_split(*known)
+        if case.labelled or (case.split == "train" and learns_from(case, config))
+    ]
     for one in encoder.stream(labelled):
         unreadable.extend(one.unreadable)
         contents.update(one.contents)
@@ -108,27 +119,44 @@ def fit(
             encoded[str(one.case.split)].append(one)
         if progress is not None:
             progress(1)
-    for split in ("train",) if experts else ("train", "validation"):
+    for split in ("train",) if experts or folds else ("train", "validation"):
         if not encoded[split]:
             message = f"{cohort.folder}: no labelled, readable case in the {split} split; training needs some"
             raise CohortError(message)
+    every = [one for members in encoded.values() for one in members]
     if experts:
-        every = [one for members in encoded.values() for one in members]
-        fitted = fit_experts(model, every, _truth(every, cohort), task=cohort.task, seed=config.seed)
+        taught, _ = answers([one.case for one in every], cohort.labels, config, model.parents)
+        fitted = fit_experts(model, every, taught.double().numpy(), task=cohort.task, seed=config.seed)
         found: dict[str, Any] = {"how": "experts", "strengths": fitted.strengths, "weights": fitted.weights}
         calibrating = deciding = (every, fitted.decided)  # out of fold, so every case serves
         outliers = None  # the fused vector is the logits: it cannot tell an unlike case from an unclear one
+    elif folds:
+        _weigh(model, cohort, every)
+        _reduce(model, together := {"train": every})
+        every = together["train"]
+
+        def learn(others: Sequence[EncodedCase], held: Sequence[EncodedCase], number: int) -> None:
+            with torch_threads(1):  # the encoders are frozen
+                _learn(model, cohort, others, held, work=work / f"fold{number}", show=show, select=False)
+
+        alarms = config.calibration.false_alarms
+        truth = _truth(every, cohort)
+        folded = fit_folds(model, every, truth, learn, task=cohort.task, seed=config.seed, false_alarms=alarms)
+        found = {"how": "gradient, by folds", "epochs": config.training.epochs}
+        calibrating = deciding = (every, folded.decided)
+        outliers = folded.outliers
     else:
+        _weigh(model, cohort, encoded["train"])
         _reduce(model, encoded)
         with torch_threads(_threads(model, store.folder)):
-            found = _learn(model, cohort, encoded, work=work, show=show)
+            found = _learn(model, cohort, encoded["train"], encoded["validation"], work=work, show=show, select=True)
         calibrating, deciding = (
             (members, decide_all(model, [one.parts for one in members]))
             for members in (encoded["calibration"], encoded["validation"])
         )
         outliers = _outliers(model, cohort, encoded["train"], calibrating[1])
     calibration = _calibrate(cohort, *calibrating, config)
-    source = "every patient, out of fold" if experts else "the validation split"
+    source = "every patient, out of fold" if experts or folds else "the validation split"
     thresholds = _thresholds(cohort, *deciding, calibration, source)
     facts: dict[str, Any] = {
         "cohort": cohort.name,
@@ -169,6 +197,17 @@ def _require_labels(training: Sequence[Case], cohort: Cohort) -> None:
         raise CohortError(message)
 
 
+def _require_task(config: Config, cohort: Cohort) -> None:
+    asked = {
+        "training.loss.name asymmetric": config.training.loss.name == "asymmetric",
+        "hierarchy": bool(config.hierarchy),
+    }
+    wrong = [what for what, given in asked.items() if given]
+    if wrong and cohort.task == "multiclass":
+        message = f"{wrong[0]}: is for multilabel cohorts, and {cohort.folder} is multiclass; take it out of the config"
+        raise ConfigError(message)
+
+
 def _build(config: Config, cohort: Cohort, training: Sequence[Case]) -> tuple[DiagnosisModel, Any, dict[str, Any]]:
     """The model with the weights it starts from; columns and vocabulary are fitted on the cases that train it."""
     receipts: dict[str, WeightsReceipt] = {}
@@ -191,8 +230,23 @@ def _build(config: Config, cohort: Cohort, training: Sequence[Case]) -> tuple[Di
         message = f"{cohort.folder}: the config uses values alone, but no tabular column has a value in training"
         raise CohortError(message)
     torch.manual_seed(config.seed)
-    model = DiagnosisModel(config, image=image, text=text, columns=columns, labels=len(cohort.labels), task=cohort.task)
+    model = DiagnosisModel(
+        config,
+        image=image,
+        text=text,
+        columns=columns,
+        labels=len(cohort.labels),
+        task=cohort.task,
+        parents=parents_of(config.hierarchy, cohort.labels) if config.hierarchy else (),
+    )
     return model, tokenizer, receipts
+
+
+def _weigh(model: DiagnosisModel, cohort: Cohort, training: Sequence[EncodedCase]) -> None:
+    """Set how much each label's positives weigh in the loss, the same for every head."""
+    if model.config.training.class_weights:
+        truth, _ = answers([one.case for one in training], cohort.labels, model.config, model.parents)
+        model.offset.copy_(loss_weights(conditional(truth, model.parents), task=cohort.task).log())
 
 
 def _reduce(model: DiagnosisModel, encoded: dict[str, list[EncodedCase]]) -> None:
@@ -219,7 +273,7 @@ def _texts(cases: Sequence[Case], config: Config) -> list[str]:
                 whole = note if note.text is not None or note.path is None else read_note(note.path)
             except NoteError:
                 continue  # reading it for training names it
-            texts.append(select(whole, exclude=config.text.exclude_sections))
+            texts.append(model_text(whole, config.text))
     return texts
 
 
@@ -245,18 +299,22 @@ def _step(encoder: torch.nn.Module, *inputs: torch.Tensor) -> None:
 
 
 def _learn(
-    model: DiagnosisModel, cohort: Cohort, encoded: dict[str, list[EncodedCase]], *, work: Path, show: bool
+    model: DiagnosisModel,
+    cohort: Cohort,
+    training: Sequence[EncodedCase],
+    validation: Sequence[EncodedCase],
+    *,
+    work: Path,
+    show: bool,
+    select: bool,
 ) -> dict[str, Any]:
-    """Run Lightning and put the best weights into the model."""
+    """Run Lightning and put weights into the model: of the best epoch if `select`, else of the last."""
     config, labels = model.config, cohort.labels
-    truth = targets([one.case for one in encoded["train"]], labels)
-    weights = torch.ones(len(labels))
-    if config.training.class_weights:
-        weights = loss_weights(truth, task=cohort.task)
-    model.offset.copy_(weights.log())
-    batch = min(config.training.batch_size, len(encoded["train"]))
-    steps = -(-len(encoded["train"]) // batch) * config.training.epochs
-    learning = Learning(model, task=cohort.task, weights=weights, steps=steps)
+    truth, against = answers([one.case for one in training], labels, config, model.parents)
+    held_truth, _ = answers([one.case for one in validation], labels, certain(config), model.parents)
+    batch = min(config.training.batch_size, len(training))
+    steps = -(-len(training) // batch) * config.training.epochs
+    learning = Learning(model, task=cohort.task, weights=model.offset.exp(), steps=steps)
     best = ModelCheckpoint(
         work,
         filename="best",
@@ -265,12 +323,12 @@ def _learn(
         save_on_train_epoch_end=True,  # after validation, when the epoch counts as done: a resumed run starts the next
         enable_version_counter=False,
     )
-    stop = EarlyStopping("validation_loss", patience=config.training.patience)
+    stop = [EarlyStopping("validation_loss", patience=config.training.patience)] if select else []
     trainer = Trainer(
         max_epochs=config.training.epochs,
         accelerator="auto",
         devices=1,
-        callbacks=[best, stop, *([TQDMProgressBar(leave=False)] if show else [])],
+        callbacks=[best, *stop, *([TQDMProgressBar(leave=False)] if show else [])],
         logger=CSVLogger(work, name="log", version=""),
         enable_progress_bar=show,
         enable_model_summary=False,
@@ -280,17 +338,20 @@ def _learn(
         deterministic="warn",
     )
     modalities = model.modalities
-    shuffled = loader(encoded["train"], labels=labels, modalities=modalities, batch=batch, seed=config.seed)
-    held = loader(encoded["validation"], labels=labels, modalities=modalities, batch=batch, seed=None)
+    shuffled = loader(training, truth=truth, modalities=modalities, batch=batch, seed=config.seed)
+    held = loader(validation, truth=held_truth, modalities=modalities, batch=batch, seed=None)
     last = work / "last.ckpt"
     trainer.fit(learning, shuffled, held, ckpt_path=str(last) if last.exists() else None, weights_only=True)
     model.to("cpu")
+    if not select:
+        return {}
     state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
     learning.load_state_dict(state, strict=False)
     score = best.best_model_score  # a tensor; zero is a score too
     return {
         "how": "gradient",
         "epochs": trainer.current_epoch,
+        **({"contradictions": against} if config.hierarchy else {}),
         "validation_loss": None if score is None else round(float(score), 6),
     }
 

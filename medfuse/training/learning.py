@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from lightning.pytorch import LightningModule
-from torch import nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from medfuse.case import Case, Modality
 from medfuse.cohort import Task
 from medfuse.config import Config
 from medfuse.encoders.cases import EncodedCase, is_frozen
+from medfuse.hierarchy import conditional
+from medfuse.losses import Loss
 from medfuse.model import DiagnosisModel, Padded, collate
 
 if TYPE_CHECKING:
@@ -31,19 +32,20 @@ def targets(cases: Sequence[Case], labels: Sequence[str]) -> Tensor:
 def loss_weights(truth: Tensor, *, task: Task) -> Tensor:
     """Weight of each label's positives [C]: the square root of how much rarer than average they are.
 
-    For multiclass the average is over labels; for multilabel it is the label's own negatives. Bounded to 1/8…8.
+    For multiclass the average is over labels; for multilabel it is the label's own negatives. Bounded to 1/8…8. What is
+    not known (NaN) counts on neither side, and a value between 0 and 1 on the nearer.
     """
-    positive = (truth == 1).sum(0).clamp(min=1).float()
-    other = positive.mean() if task == "multiclass" else (truth == 0).sum(0).clamp(min=1).float()
+    positive = (truth > 0.5).sum(0).clamp(min=1).float()
+    other = positive.mean() if task == "multiclass" else (truth <= 0.5).sum(0).clamp(min=1).float()
     return (other / positive).sqrt().clamp(1 / 8, 8)
 
 
 class _Cases(Dataset):
-    """Encoded cases with their targets."""
+    """Encoded cases with their targets [N, C]."""
 
-    def __init__(self, encoded: Sequence[EncodedCase], labels: Sequence[str]) -> None:
+    def __init__(self, encoded: Sequence[EncodedCase], truth: Tensor) -> None:
         self.encoded = encoded
-        self.truth = targets([one.case for one in encoded], labels)
+        self.truth = truth
 
     def __len__(self) -> int:
         return len(self.encoded)
@@ -73,18 +75,18 @@ class _Order(Sampler):
 def loader(
     encoded: Sequence[EncodedCase],
     *,
-    labels: Sequence[str],
+    truth: Tensor,
     modalities: Sequence[Modality],
     batch: int,
     seed: int | None,
 ) -> DataLoader:
-    """Batches of encoded cases, shuffled if there is a seed."""
+    """Batches of encoded cases with their targets [N, C], shuffled if there is a seed."""
 
     def together(items: Sequence[tuple[Mapping[Modality, Tensor], Tensor]]) -> Batch:
         return collate([parts for parts, _ in items], modalities), torch.stack([truth for _, truth in items])
 
     order = None if seed is None else _Order(len(encoded), seed)
-    return DataLoader(_Cases(encoded, labels), batch_size=batch, sampler=order, collate_fn=together)
+    return DataLoader(_Cases(encoded, truth), batch_size=batch, sampler=order, collate_fn=together)
 
 
 class Learning(LightningModule):  # type: ignore[misc]  # Lightning is not typed here
@@ -142,17 +144,18 @@ class Learning(LightningModule):  # type: ignore[misc]  # Lightning is not typed
         """The mean over heads of the loss with modalities withheld at random, and of each modality alone."""
         parts, truth = batch
         present = self._present(parts)
+        learned = conditional(truth, self.model.parents)
         losses = []
         for head, projected in zip(self.model.heads, self.model.project(parts), strict=True):
             output = head(projected, kept=self._withhold(present))
-            losses.append(self._loss(output.logits, truth, weighted=True))
+            losses.append(self._loss(output.logits, learned))
             if self.config.training.unimodal_loss and len(present) > 1:
                 for alone in present:
                     kept = {name: torch.full_like(mask, name == alone) for name, mask in present.items()}
                     one = head(projected, kept=kept)
-                    known = truth.masked_fill(~present[alone].unsqueeze(1), torch.nan)
+                    known = learned.masked_fill(~present[alone].unsqueeze(1), torch.nan)
                     share = self.config.training.unimodal_loss / len(present)
-                    losses.append(share * self._loss(one.logits, known, weighted=True))
+                    losses.append(share * self._loss(one.logits, known))
         loss = torch.stack(losses).sum() / len(self.model.heads)
         self.log("training_loss", loss, on_epoch=True, on_step=False, prog_bar=True, batch_size=len(truth))
         return loss
@@ -160,7 +163,7 @@ class Learning(LightningModule):  # type: ignore[misc]  # Lightning is not typed
     def validation_step(self, batch: Batch, _: int) -> None:
         """The plain log loss of what the bundle would say."""
         parts, truth = batch
-        loss = self._loss(self.model(parts).logits, truth, weighted=False)
+        loss = self._log_loss(self.model(parts).logits, truth)
         self.log("validation_loss", loss, on_epoch=True, on_step=False, prog_bar=True, batch_size=len(truth))
 
     def configure_optimizers(self) -> dict[str, Any]:
@@ -196,17 +199,20 @@ class Learning(LightningModule):  # type: ignore[misc]  # Lightning is not typed
         stays[lost, luckiest[lost]] = True
         return {name: stays[:, place] for place, name in enumerate(names)}
 
-    def _loss(self, logits: Tensor, truth: Tensor, *, weighted: bool) -> Tensor:
-        """Cross-entropy over labelled cases, or binary cross-entropy over known labels; zero where none is known."""
-        known = ~truth.isnan()
-        if self.task == "multiclass":
-            rows = known.all(1)
-            if not bool(rows.any()):
-                return logits.sum() * 0.0
-            return nn.functional.cross_entropy(
-                logits[rows], truth[rows].argmax(1), weight=self.weights if weighted else None
-            )
-        each = nn.functional.binary_cross_entropy_with_logits(
-            logits, truth.nan_to_num(0.0), pos_weight=self.weights if weighted else None, reduction="none"
-        )
-        return (each * known).sum() / known.sum().clamp(min=1)
+    def _loss(self, logits: Tensor, truth: Tensor) -> Tensor:
+        """The loss of the config over labelled cases, or over known labels; zero where none is known."""
+        return _mean_cost(self.model.loss, logits, truth, self.weights, task=self.task)
+
+    def _log_loss(self, logits: Tensor, truth: Tensor) -> Tensor:
+        return _mean_cost(Loss(), logits, truth, torch.ones_like(self.weights), task=self.task)
+
+
+def _mean_cost(loss: Loss, logits: Tensor, truth: Tensor, weights: Tensor, *, task: Task) -> Tensor:
+    known = ~truth.isnan()
+    if task == "multiclass":
+        rows = known.all(1)
+        if not bool(rows.any()):
+            return logits.sum() * 0.0
+        return loss.of_class(logits[rows], truth[rows].argmax(1), weights)
+    each = loss.each(logits, truth.nan_to_num(0.0), weights)
+    return (each * known).sum() / known.sum().clamp(min=1)

@@ -12,6 +12,7 @@ from medfuse.config import Config
 from medfuse.encoders import build_image_encoder, build_text_encoder
 from medfuse.encoders.cache import TokenCache
 from medfuse.encoders.cases import CaseEncoder
+from medfuse.notes import model_text, note_from_text
 from tests.imaging.conftest import _series
 
 
@@ -76,3 +77,20 @@ def test_a_folder_of_too_many_files_costs_that_scan(tmp_path, monkeypatch):
     (found,) = encoder.stream([Case("c", "p", scans=(Scan(tmp_path / "ct"),))])
     assert found.parts == {}
     assert "more than" in found.unreadable[0]
+
+
+@pytest.mark.parametrize("marked", [False, True])
+def test_a_bag_of_words_tells_denied_from_seen_if_assertions_are_words(tmp_path, marked):
+    """The same words in another order: without marks they are one, in training and in what a kept token is found by."""
+    text = {"encoder": "lsa", "assertions": marked}
+    config = Config.parse({"image": None, "text": text, "tabular": None}, source="test")
+    denied, seen = "no effusion but fever", "effusion fever but no"
+    notes = [model_text(note_from_text(one), config.text) for one in (denied, seen) * 3]
+    network, tokenizer, _ = build_text_encoder(config.text, notes=notes)
+    for _ in range(2):  # the second time from the cache
+        encoder = CaseEncoder(
+            config, image=None, text=network, tokenizer=tokenizer, columns=(), cache=TokenCache(tmp_path)
+        )
+        cases = [Case(one, one, notes=(Note(text=one),)) for one in (denied, seen)]
+        first, second = (one.parts["text"].float().mean(0) for one in encoder.stream(cases))
+        assert torch.allclose(first, second, atol=1e-2) != marked

@@ -114,6 +114,13 @@ def test_cohorts_side_by_side(tiny_bundle: Path, tiny_cohort: Cohort, token_cach
     html = (found["tiny"].save(tmp_path / "out") / "report.html").read_text(encoding="utf-8")
     assert "Site by site" in html
     assert "ward (ward 2)" in html
+    card = (tmp_path / "out" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert card.startswith("# Model card: tiny")
+    assert f"- AUROC: {beside['tiny']['auroc']['value']:.3f}" in card
+    public = found["ward (ward 1)"].save(tmp_path / "public", public=True)
+    assert {path.name for path in public.iterdir()} == {"metrics.json", "report.html", "MODEL_CARD.md", "figures"}
+    assert not any(f">{case}<" in (public / "report.html").read_text(encoding="utf-8") for case in ("c0", "c1", "c2"))
+    assert json.loads((public / "metrics.json").read_text(encoding="utf-8"))["errors"] == []
     with pytest.raises(CohortError, match="two cohorts are called tiny"):
         evaluate_cohorts(bundle, [tiny_cohort, tiny_cohort], draws=0, cache=token_cache)
 

@@ -13,19 +13,10 @@ from medfuse.explain import WhatIf, without
 from medfuse.inference import Predictor
 
 
-@pytest.fixture(scope="module")
-def predictor(tiny_bundle: Path) -> Predictor:
-    return Predictor.load(tiny_bundle)
-
-
-@pytest.fixture(scope="module")
-def case(tiny_cohort: Cohort) -> Case:
-    """Two scans, two notes (one with an excluded section between two that are read), two values."""
-    first, second = tiny_cohort.cases[0], tiny_cohort.cases[1]
-    long = Note(
-        text="Walked in.\nHISTORY: fever and cough, day 3.\nFINDINGS: secret wet.\nPLAN: none\nMEDICATIONS: aspirin."
-    )
-    return replace(first, scans=(*first.scans, *second.scans), notes=(long, *second.notes))
+@pytest.fixture(scope="module", params=["attentive", "experts"])
+def predictor(request: pytest.FixtureRequest) -> Predictor:
+    found: Predictor = request.getfixturevalue(request.param)
+    return found
 
 
 def test_the_parts_are_what_the_model_reads(predictor: Predictor, case: Case) -> None:

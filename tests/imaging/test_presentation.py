@@ -74,6 +74,53 @@ def test_what_is_not_applied_is_said(read):
     assert any("shutters" in line for line in scan.receipt.warnings)
 
 
+FRAMES = np.arange(3 * 64 * 64, dtype=np.uint16).reshape(3, 64, 64)
+
+
+@pytest.fixture
+def read_frames(tmp_path, dataset, save):
+    def read(made: Dataset):
+        image = dataset(FRAMES[0], NumberOfFrames=3, WindowCenter=100, WindowWidth=50)
+        image.PixelData = FRAMES.tobytes()
+        path = save(tmp_path / "x.dcm", image)
+        return read_scan(path, presentation=save(tmp_path / "state.dcm", made))
+
+    return read
+
+
+def test_several_frames(read_frames):
+    scan = read_frames(state(SoftcopyVOILUTSequence=[voi(6000, 9001)]))
+    np.testing.assert_allclose(scan.pixels, np.clip((FRAMES - 5999.5) / 9000 + 0.5, 0, 1), atol=2e-6)
+    assert scan.receipt.voi == "window 6000/9001 (LINEAR)"
+
+
+def test_the_window_of_these_frames(read_frames):
+    other, own = voi(1, 2, "1.2.3.4"), voi(6000, 9001, "1.2.3.4")
+    other.ReferencedImageSequence[0].ReferencedFrameNumber = 7
+    own.ReferencedImageSequence[0].ReferencedFrameNumber = [1, 2, 3]
+    assert read_frames(state(SoftcopyVOILUTSequence=[other, own])).receipt.voi == "window 6000/9001 (LINEAR)"
+
+
+def test_a_state_of_some_frames_is_not_applied_and_said(read_frames):
+    made = state(SoftcopyVOILUTSequence=[voi(6000, 9001)])
+    made.ReferencedSeriesSequence[0].ReferencedImageSequence[0].ReferencedFrameNumber = [1, 3]
+    scan = read_frames(made)
+    assert scan.receipt.voi == "window 100/50 (LINEAR)"
+    assert any("some frames only" in line for line in scan.receipt.warnings)
+
+
+def test_enhanced_frames_take_the_state_too(tmp_path, dataset, save):
+    image, group, own = dataset(FRAMES[0], NumberOfFrames=3), Dataset(), Dataset()
+    own.WindowCenter, own.WindowWidth = 100, 50
+    group.FrameVOILUTSequence = [own]
+    image.SharedFunctionalGroupsSequence = [group]
+    image.PixelData = FRAMES.tobytes()
+    path = save(tmp_path / "x.dcm", image)
+    assert read_scan(path).receipt.voi == "window 100/50 (LINEAR)"
+    made = save(tmp_path / "state.dcm", state(SoftcopyVOILUTSequence=[voi(6000, 9001)]))
+    assert read_scan(path, presentation=made).receipt.voi == "window 6000/9001 (LINEAR)"
+
+
 def test_refusals(read, tmp_path):
     with pytest.raises(ScanError, match=r"x.dcm: the presentation state given belongs to other images"):
         read(state(uid="1.2.99"))

@@ -52,7 +52,7 @@ def test_text_of_any_length_in_single_precision_and_in_eight_bits(folder: Path) 
     network = encoder.eval().network
     ids, mask = torch.ones(2, 16, dtype=torch.long), torch.ones(2, 16, dtype=torch.bool)
     exact, rough = (
-        engines._session(TraceableBert(network), (ids, mask), ("ids", "mask"), folder, eight_bit=eight_bit)
+        engines.session(TraceableBert(network), (ids, mask), ("ids", "mask"), folder, eight_bit=eight_bit)
         for eight_bit in (False, True)
     )
     for words in (3, 60):

@@ -131,3 +131,8 @@ def test_the_example_of_the_docs_is_true(capsys):
     example = re.search(r"```python\n(.*?)```", docs, re.DOTALL)[1]
     exec(example, {})
     assert capsys.readouterr().out.strip() == example.strip().splitlines()[-1].split("# ")[1]
+
+
+def test_a_stretch_begins_at_a_word_whatever_the_blank_before_it():
+    note = note_from_text("no \u00a0 effusion, no\u2003- fever")
+    assert [note.text[one.start : one.end] for one in assertions(note)] == ["effusion,", "fever"]

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from medfuse import synthetic
@@ -17,6 +18,7 @@ from medfuse.cohort import Cohort
 from medfuse.errors import CohortError
 from medfuse.resources import shipped
 from medfuse.synthetic import make_cohort
+from medfuse.synthetic.phantom import Drawn
 
 SAMPLE_CASES, SAMPLE_SEED = 48, 7  # as in sample_data/README.md
 
@@ -84,7 +86,10 @@ def test_truth_is_the_posterior_of_what_is_there(sixty: Cohort) -> None:
 
 
 def test_some_parts_are_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("medfuse.synthetic.phantom.render", lambda *_, rows, columns, **__: np.eye(rows, columns))
+    def blank(*_: object, rows: int, columns: int, **__: object) -> Drawn:
+        return Drawn(np.eye(rows, columns, dtype=np.float32), np.zeros((rows, columns), dtype=bool))
+
+    monkeypatch.setattr("medfuse.synthetic.phantom.render", blank)
     cohort = make_cohort(tmp_path / "c", cases=600, seed=1)
     assert 0.02 < np.mean([not case.notes for case in cohort.cases]) < 0.09
     assert 0.01 < np.mean([not case.scans for case in cohort.cases]) < 0.06
@@ -180,3 +185,18 @@ def test_best_reachable_figures_of_the_data_card() -> None:
     card = (sample / "README.md").read_text(encoding="utf-8")
     for evidence, auroc in best_reachable(cohort).items():
         assert f"| {evidence} | {auroc:.3f} |" in card
+
+
+def test_masks_lie_beside_the_same_cohort_where_there_is_an_opacity(tmp_path: Path) -> None:
+    plain = make_cohort(tmp_path / "plain", cases=9, seed=5)
+    masked = make_cohort(tmp_path / "masked", cases=9, seed=5, masks=True)
+    for case in plain.cases:
+        for scan in case.scans:
+            assert (plain.folder / scan.path).read_bytes() == (masked.folder / scan.path).read_bytes()
+            mask = np.asarray(Image.open(masked.folder / "masks" / f"{scan.path.stem}.png"))
+            assert mask.shape == pydicom.dcmread(plain.folder / scan.path).pixel_array.shape
+            assert mask.mean() / 255 < 0.3
+    assert not (plain.folder / "masks").exists()
+    areas = [np.asarray(Image.open(path)).any() for path in sorted((masked.folder / "masks").iterdir())]
+    assert any(areas)
+    assert not all(areas)

@@ -15,7 +15,7 @@ PLAIN = {"opacity": "none", "heart": "normal", "effusion": "none"}
 
 
 def shown(seed: int = 0, **findings: str) -> np.ndarray:
-    return render({**PLAIN, **findings}, rows=264, columns=256, rng=np.random.default_rng(seed))
+    return render({**PLAIN, **findings}, rows=264, columns=256, rng=np.random.default_rng(seed)).grey
 
 
 @pytest.mark.parametrize("states", list(product(*STATES.values())))

@@ -128,9 +128,9 @@ def test_a_bundle_of_experts_says_the_same_once_loaded(tmp_path: Path, token_cac
     assert bare.modalities == ("tabular",)
 
 
-def test_several_heads_are_refused() -> None:
-    with pytest.raises(ConfigError, match="one head"):
-        Config.parse({"fusion": {"name": "experts"}, "training": {"members": 3}}, source="test")
+def test_folds_are_refused_since_experts_have_their_own() -> None:
+    with pytest.raises(ConfigError, match="folds of its own"):
+        Config.parse({"fusion": {"name": "experts"}, "training": {"folds": 3}}, source="test")
 
 
 def test_a_modality_that_training_never_saw_says_nothing() -> None:

@@ -1,0 +1,87 @@
+"""Drop files, paste a note, and see what the model says; nothing is kept unless asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from medfuse.case import Case
+from medfuse.errors import MedfuseError
+from medfuse.imaging import fit_scan
+from medfuse.review.charts import CHART_CONFIG, contribution_bars, probability_bars
+from medfuse.review.desk import Desk
+from medfuse.review.levels import scan_levels
+from medfuse.review.texts import Texts
+from medfuse.review.upload import dropped_case
+from medfuse.review.viewer import arguments, show
+from medfuse.review.wording import influence, markdown_plain, receipt_rows, rests_on, verdict
+
+desk: Desk = st.session_state["desk"]
+t: Texts = st.session_state["texts"]
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def predictor_of(bundle: Path, stamp: int):  # noqa: ANN201, ARG001
+    from medfuse.inference import Predictor
+
+    return Predictor.load(bundle)
+
+
+def classify(case: Case) -> dict:
+    """The result and what to show of the scans, so that the files can go."""
+    with st.status(t("classifying"), expanded=True) as status:
+        st.write(t("loading_model"))
+        predictor = predictor_of(desk.bundle, (desk.bundle / "receipt.json").stat().st_mtime_ns)
+        st.write(t("reading_files"))
+        shown = []
+        for scan in case.scans:
+            try:
+                read, levels = scan_levels(scan.path, series=desk.image.series, slices=desk.image.slices)
+            except MedfuseError:
+                continue  # the prediction says so
+            shown.append((read.receipt, levels, fit_scan(read, desk.image.size, equalise=desk.image.equalise)))
+        st.write(t("asking_model"))
+        prediction = predictor.classify(case)
+        status.update(label=t("classified_done"), state="complete", expanded=False)
+    return {"prediction": prediction, "scans": shown}
+
+
+st.title(t("upload"))
+st.caption(t("upload_help"))
+with st.form("upload", border=True):
+    files = st.file_uploader(t("upload_files"), accept_multiple_files=True)
+    note = st.text_area(t("upload_note"), height=140, placeholder=t("upload_note_placeholder"))
+    keep = st.text_input(t("upload_keep"), placeholder=t("upload_keep_placeholder"))
+    asked = st.form_submit_button(t("upload_go"), type="primary", icon=":material/play_arrow:")
+if asked:
+    st.session_state.pop("dropped", None)
+    try:
+        content = [(one.name, one.getvalue()) for one in files]
+        with dropped_case(content, note, keep=Path(keep).expanduser() if keep.strip() else None) as case:
+            st.session_state["dropped"] = classify(case)
+    except MedfuseError as error:
+        st.error(markdown_plain(str(error)), icon=":material/error:")
+found = st.session_state.get("dropped")
+if found is None:
+    st.stop()
+prediction = found["prediction"]
+left, right = st.columns([1.75, 1], gap="medium")
+with right:
+    if prediction.error:
+        st.error(markdown_plain(f"{t('not_classified')} {prediction.error}"), icon=":material/error:")
+    else:
+        say = st.warning if prediction.abstain else st.success
+        say(markdown_plain(verdict(prediction, task=desk.cohort.task, texts=t)))
+        if missing := rests_on(prediction, texts=t):
+            st.info(markdown_plain(missing), icon=":material/info:")
+        st.plotly_chart(probability_bars(prediction), config=CHART_CONFIG, key="probabilities")
+        st.plotly_chart(contribution_bars(prediction), config=CHART_CONFIG, key="contributions")
+        st.caption(markdown_plain(influence(prediction, texts=t) or ""))
+    for warning in prediction.warnings:
+        st.markdown(f":material/warning: {markdown_plain(warning)}")
+with left:
+    for place, (receipt, levels, seen) in enumerate(found["scans"]):
+        show(arguments(levels, seen, key=receipt.sha256[:16], texts=t, height=460), key=f"dropped-{place}")
+        with st.expander(t("how_read")):
+            st.table({"": dict(receipt_rows(receipt))}, border="horizontal")
