@@ -103,11 +103,10 @@ class Ready:
 
     @torch.inference_mode()
     def encode(self, encoder: CaseEncoder, threads: int) -> None:
-        """Forward passes and nothing else: a thread takes a scan, or up to four windows of like length, at a time."""
+        """Forward passes and nothing else: a thread takes a scan, or one window of a note, at a time."""
         with torch_threads(1), ThreadPoolExecutor(threads) as pool:
             futures = [pool.submit(self._image, encoder, pixels) for pixels in self.pixels]
-            groups = (self.windows[start : start + 4] for start in range(0, len(self.windows), 4))
-            futures += [pool.submit(self._text, encoder, group) for group in groups]
+            futures += [pool.submit(self._text, encoder, [window]) for window in self.windows]
             for future in futures:
                 future.result()
 

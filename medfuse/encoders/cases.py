@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _CHUNK = 16  # cases whose notes are encoded together
 _AHEAD = 2  # chunks that are read while the notes of the one before are encoded
 _IMAGES = 4  # slices of one scan in one forward pass of a frozen encoder; larger batches are no faster on a CPU
-_TOKENS = 1024  # padded tokens in one forward pass of a frozen text encoder; more are no faster, and share badly
+_TOKENS = 256  # padded tokens in one forward pass of a frozen text encoder: short windows together, long ones alone
 
 CONTEXT, KEPT = 1, 2  # marks beside token ids: read for context only, and read for itself
 
