@@ -77,7 +77,7 @@ def _bodies(side: int, seed: int) -> list[np.ndarray]:
         _, findings = draw_findings(draw_person(rng), rng)
         chosen = {name: str(findings[name]) for name in of_modality("image")}
         small = render(chosen, rows=max(64, side // 4), columns=max(64, side // 4), rng=rng)
-        large = Image.fromarray(np.asarray(small, dtype=np.float32)).resize((side, side), Image.Resampling.BICUBIC)
+        large = Image.fromarray(np.asarray(small.grey, dtype=np.float32)).resize((side, side), Image.Resampling.BICUBIC)
         made.append(np.asarray(large))
     noise = np.random.default_rng((seed, 2)).normal(0, 0.01, (side, side)).astype(np.float32)
     return [*made, noise]

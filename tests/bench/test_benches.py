@@ -48,13 +48,6 @@ def test_classify_keeps_its_distance(work: Path) -> None:
     assert ratio(report, f"medfuse, {engine}", f"encoders alone, {engine}") < 1.2  # nothing is faster than its floor
 
 
-@pytest.mark.slow
-def test_eight_bits_are_faster_than_torch(work: Path) -> None:
-    report = run("encode", Settings(cases=4, rounds=3, threads=1, work=work))
-    assert ratio(report, "notes, batch 16, int8", "notes, batch 16, torch") > 1.2
-    assert ratio(report, "scans one by one, onnx", "scans one by one, torch") > 1.2
-
-
 def test_every_bench_is_a_module_that_runs() -> None:
     from importlib import import_module
 
