@@ -231,6 +231,14 @@ class CalibrationConfig(_Strict):
     """Share of ordinary cases that may be flagged as unlike those of training."""
 
 
+class InferenceConfig(_Strict):
+    """How frozen encoders run when cases are classified."""
+
+    engine: Literal["torch", "onnx", "int8", "auto"] = "torch"
+    """`torch`, ONNX Runtime (`onnx`), the same with the text encoder in 8-bit integers (`int8`), or `auto`: the fastest
+    on this machine whose probabilities are those of torch; docs/speed.md."""
+
+
 class Config(_Strict):
     """All that decides a training, besides the cohort.
 
@@ -257,6 +265,8 @@ class Config(_Strict):
     """How the model learns."""
     calibration: CalibrationConfig = CalibrationConfig()
     """How logits become probabilities."""
+    inference: InferenceConfig = InferenceConfig()
+    """How cases are classified."""
     hierarchy: Mapping[str, str] = {}
     """Child to parent among the labels of a multilabel cohort; no child becomes more probable than its parent."""
 

@@ -13,7 +13,12 @@ from medfuse.errors import MedfuseError
 
 __all__ = ["BENCHES", "Comparison", "Report", "Settings", "Side", "Timing", "alternate", "run"]
 
-BENCHES: Mapping[str, str] = {"imaging": "radiographs from the file to the network, beside MONAI and pydicom's plugins"}
+BENCHES: Mapping[str, str] = {
+    "classify": "radiographs with notes, beside a plain PyTorch loop and the encoders alone",
+    "encode": "the engines of the frozen encoders on ready tensors",
+    "imaging": "radiographs from the file to the network, beside MONAI and pydicom's plugins",
+    "startup": "fresh processes",
+}
 """By name, what is measured; the module has the same name."""
 
 

@@ -23,6 +23,9 @@ def classify(
     scan: Annotated[list[Path] | None, typer.Option("--scan", help="A scan of one case; may be given again.")] = None,
     note: Annotated[list[Path] | None, typer.Option("--note", help="A note of one case; may be given again.")] = None,
     value: Annotated[list[str] | None, typer.Option("--value", help="A value of one case, as in age=61.")] = None,
+    engine: Annotated[
+        str | None, typer.Option("--engine", help="torch, onnx, int8 or auto; default: the config's.")
+    ] = None,
     cache: Cache = None,
     as_json: AsJson = False,
 ) -> None:
@@ -37,12 +40,15 @@ def classify(
     if cohort is not None and out is None:
         message = "name the file for the predictions: --out predictions.jsonl"
         raise MedfuseError(message)
+    if engine not in (None, "torch", "onnx", "int8", "auto"):
+        message = f"no engine '{engine}'; there are torch, onnx, int8 and auto"
+        raise MedfuseError(message)
     from medfuse.inference import Predictor, write_predictions
     from medfuse.inference.output import record
 
     if cohort is None:
         values: dict[str, float | str | None] = {key: number(text) for key, text in map(pair, value or ())}
-        predictor = Predictor.load(bundle, cache=cache)
+        predictor = Predictor.load(bundle, cache=cache, engine=engine)
         unknown = [name for name in values if name not in {column.name for column in predictor.bundle.columns}]
         if unknown:
             message = f"--value {unknown[0]}: the bundle has no such column"
@@ -59,7 +65,7 @@ def classify(
 
     assert out is not None
     read = Cohort.load(cohort)
-    predictor = Predictor.load(bundle, cache=cache)
+    predictor = Predictor.load(bundle, cache=cache, engine=engine)
     with bar("classifying", len(read.cases)) as advance:
         remarkable = write_predictions(predictor.stream(read.cases), out, progress=advance)
     failed = [p for p in remarkable if p.error is not None]

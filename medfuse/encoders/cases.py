@@ -1,12 +1,13 @@
 """Cases to what the model takes: files are read, fitted, cut into windows and, by frozen encoders, encoded.
 
-Reading runs in threads ahead of encoding. A damaged file costs that file: the case goes on with the rest, and says so.
+Files are read, cut into windows and encoded in as many threads as may work, ahead of whoever takes the cases. A damaged
+file costs that file: the case goes on with the rest, and says so.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
@@ -22,6 +23,7 @@ from medfuse.encoders.contents import contents_of_note, contents_of_scan
 from medfuse.encoders.image import ImageEncoder
 from medfuse.encoders.tabular import Column
 from medfuse.encoders.text import NoteTokenizer, TextEncoder, pad
+from medfuse.encoders.threads import budget, torch_threads
 from medfuse.encoders.windows import read_windows
 from medfuse.errors import NoteError, ScanError
 from medfuse.imaging import fit_scan, read_fitted, scan_digest
@@ -32,10 +34,10 @@ from medfuse.notes import model_text, note_from_text, read_note
 if TYPE_CHECKING:
     from torch import Tensor
 
-_CHUNK = 16  # cases read ahead and encoded together
-_READERS = 2  # threads that read files
-_IMAGES = 4  # scans in one forward pass of a frozen encoder; larger batches are no faster on a CPU
-_TOKENS = 4096  # padded tokens in one forward pass of a frozen text encoder
+_CHUNK = 16  # cases whose notes are encoded together
+_AHEAD = 2  # chunks that are read while the notes of the one before are encoded
+_IMAGES = 4  # slices of one scan in one forward pass of a frozen encoder; larger batches are no faster on a CPU
+_TOKENS = 256  # padded tokens in one forward pass of a frozen text encoder: short windows together, long ones alone
 
 CONTEXT, KEPT = 1, 2  # marks beside token ids: read for context only, and read for itself
 
@@ -114,6 +116,8 @@ class CaseEncoder:
         self.config = config
         self.image = image.eval() if image is not None and is_frozen(config, "image") else None
         self.text = text.eval() if text is not None and is_frozen(config, "text") else None
+        self._image: Callable[[Tensor], Tensor] | None = self.image
+        self._text: Callable[[Tensor, Tensor], Tensor] | None = self.text
         self.tokenizer = tokenizer
         self.columns = columns
         self.cache = cache
@@ -122,22 +126,58 @@ class CaseEncoder:
             for name, encoder in (("image", self.image), ("text", self.text))
         }
 
+    def use(
+        self,
+        engine: str,
+        *,
+        image: Callable[[Tensor], Tensor] | None = None,
+        text: Callable[[Tensor, Tensor], Tensor] | None = None,
+    ) -> None:
+        """Let something else than torch run the frozen encoders; its tokens are kept under keys of their own.
+
+        Args:
+            engine: What it is called.
+            image: Takes the place of the imaging encoder.
+            text: Takes the place of the text encoder.
+        """
+        if image is not None and self.image is not None:
+            self._image, self._digests["image"] = image, f"{self._digests['image']} {engine}"
+        if text is not None and self.text is not None:
+            self._text, self._digests["text"] = text, f"{self._digests['text']} {engine}"
+
+    def encode_pixels(self, pixels: Tensor) -> Tensor:
+        """Tokens [N, L, D] of fitted scans [N, S, S], by the engine in use."""
+        assert self._image is not None
+        return self._image(pixels)
+
+    def encode_ids(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Tokens [N, T, D] of padded windows [N, T], by the engine in use."""
+        assert self._text is not None
+        return self._text(ids, mask)
+
     def stream(self, cases: Iterable[Case]) -> Iterator[EncodedCase]:
         """Encode cases in order; memory holds a few chunks of them, however many there are."""
         remaining = iter(cases)
-        with ThreadPoolExecutor(_READERS) as pool:
-            ahead: deque[list[Future[_Read]]] = deque()
-            while True:
-                while len(ahead) < 2 and (chunk := list(islice(remaining, _CHUNK))):
-                    ahead.append([pool.submit(self._read, case) for case in chunk])
-                if not ahead:
-                    return
-                read = [future.result() for future in ahead.popleft()]
-                if chunk := list(islice(remaining, _CHUNK)):  # keep the readers busy while this thread encodes
-                    ahead.append([pool.submit(self._read, case) for case in chunk])
-                self._encode_scans([item for one in read for item in one.scans])
-                self._encode_texts([one.text for one in read if one.text is not None])
-                yield from (self._finish(one) for one in read)
+        reading: deque[list[Future[_Read]]] = deque()
+        encoding: deque[tuple[list[_Read], list[Future[None]]]] = deque()
+        with torch_threads(1), ThreadPoolExecutor(budget()) as pool:
+            try:
+                while True:
+                    while len(reading) < _AHEAD and (chunk := list(islice(remaining, _CHUNK))):
+                        reading.append([pool.submit(self._read, case) for case in chunk])
+                    if reading:
+                        read = [future.result() for future in reading.popleft()]
+                        texts = [one.text for one in read if one.text is not None]
+                        encoding.append((read, [pool.submit(self._encode_texts, jobs) for jobs in self._jobs(texts)]))
+                    if not encoding:
+                        return
+                    if len(encoding) > 1 or not reading:  # so that the threads have work while a chunk is taken
+                        read, futures = encoding.popleft()
+                        for future in futures:
+                            future.result()
+                        yield from (self._finish(one) for one in read)
+            finally:
+                pool.shutdown(cancel_futures=True)
 
     def _read(self, case: Case) -> _Read:
         # What is wrong with a label says what it was, and a reader must not see that beside the prediction.
@@ -163,7 +203,7 @@ class CaseEncoder:
         part = self.config.image
         key, settings = "", (part.size, part.equalise, part.series, part.slices, part.volume)
         if self.cache is not None and self.image is not None:
-            key = key_of("image", _bytes_digest(scan.path), self._digests["image"], *settings)
+            key = key_of("image", self.cache.digest(scan.path, _bytes_digest), self._digests["image"], *settings)
             if (entry := self.cache.get(key)) is not None:
                 tokens, warnings, contents = entry
                 return _Item(key, tokens=tokens, warnings=warnings, contents=contents)
@@ -179,7 +219,9 @@ class CaseEncoder:
         assert fitted.receipt is not None
         pixels = torch.from_numpy(fitted.pixels).reshape(-1, *fitted.pixels.shape[-2:])
         contents = contents_of_scan(fitted.receipt.sha256, fitted.pixels)
-        return _Item(key, pixels=pixels, warnings=fitted.receipt.warnings, contents=contents)
+        item = _Item(key, pixels=pixels, warnings=fitted.receipt.warnings, contents=contents)
+        self._encode_scan(item)
+        return item
 
     def _read_notes(self, case: Case, read: _Read) -> None:
         assert self.config.text is not None
@@ -218,38 +260,44 @@ class CaseEncoder:
             read.text.tokens = entry[0]
 
     @torch.inference_mode()
-    def _encode_scans(self, items: Sequence[_Item]) -> None:
-        if self.image is None:
+    def _encode_scan(self, item: _Item) -> None:
+        if self._image is None or item.pixels is None:
             return
-        missing = [item for item in items if item.tokens is None]
-        squares = [item.pixels for item in missing if item.pixels is not None]  # a volume has several
-        if not squares:
-            return
-        pixels = torch.cat(squares)
-        starts = range(0, len(pixels), _IMAGES)
-        tokens = torch.cat([half(self.image(pixels[start : start + _IMAGES].float())) for start in starts])
-        for item, square in zip(missing, squares, strict=True):
-            self._keep(item, tokens[: len(square)].flatten(0, 1))
-            tokens = tokens[len(square) :]
+        starts = range(0, len(item.pixels), _IMAGES)
+        tokens = [half(self._image(item.pixels[start : start + _IMAGES].float())) for start in starts]
+        self._keep(item, torch.cat(tokens).flatten(0, 1))
+
+    def _jobs(self, items: Sequence[_Item]) -> Iterator[list[_Item]]:
+        """Notes of like length together, which waste little padding; none if the encoder is not frozen."""
+        missing = [item for item in items if item.tokens is None] if self.text is not None else []
+        missing.sort(key=lambda item: max(len(ids) for ids, _ in item.windows))
+        job: list[_Item] = []
+        for item in missing:
+            windows = sum(len(one.windows) for one in (*job, item))
+            if job and windows * max(len(ids) for ids, _ in item.windows) > _TOKENS:
+                yield job
+                job = []
+            job.append(item)
+        if job:
+            yield job
 
     @torch.inference_mode()
     def _encode_texts(self, items: Sequence[_Item]) -> None:
-        if self.text is None:
-            return
-        missing = [item for item in items if item.tokens is None]
-        jobs = [(item, place) for item in missing for place in range(len(item.windows))]
-        jobs.sort(key=lambda job: len(job[0].windows[job[1]][0]))  # windows of like length waste little padding
+        """Encode all windows of some notes, in passes of like length."""
+        assert self._text is not None
+        jobs = [(item, place) for item in items for place in range(len(item.windows))]
+        jobs.sort(key=lambda job: len(job[0].windows[job[1]][0]))
         found: dict[tuple[int, int], Tensor] = {}
         while jobs:
             count = 1
             while count < len(jobs) and (count + 1) * len(jobs[count][0].windows[jobs[count][1]][0]) <= _TOKENS:
                 count += 1
             batch, jobs = jobs[:count], jobs[count:]
-            vectors = half(self.text(*pad([item.windows[place][0] for item, place in batch])))
+            vectors = half(self._text(*pad([item.windows[place][0] for item, place in batch])))
             for (item, place), window in zip(batch, vectors, strict=True):
                 kept = torch.tensor(item.windows[place][1])
                 found[id(item), place] = window[: len(kept)][kept]
-        for item in missing:
+        for item in items:
             self._keep(item, torch.cat([found[id(item), place] for place in range(len(item.windows))]))
 
     def _keep(self, item: _Item, tokens: Tensor) -> None:

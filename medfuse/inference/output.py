@@ -5,12 +5,17 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from medfuse.case import Prediction
 from medfuse.errors import MedfuseError
+
+_GROUP = 10_000  # rows of a Parquet file that are in memory together
 
 
 def record(prediction: Prediction) -> dict[str, Any]:
@@ -82,15 +87,24 @@ def _jsonl(predictions: Iterable[Prediction], path: Path) -> None:
             stream.write(json.dumps(record(prediction), ensure_ascii=False) + "\n")
 
 
-def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """All columns, in the order of the fullest row; one that failed has no probabilities."""
-    return list(max(rows, key=lambda row: len(row), default={"case_id": ""}))
+@contextmanager
+def _spooled(predictions: Iterable[Prediction], path: Path) -> Iterator[tuple[list[str], Iterator[dict[str, Any]]]]:
+    """All columns, in the order of the fullest row (one that failed has no probabilities), and the rows.
+
+    Rows wait on disk until the last has told its columns, so that memory does not grow with their number.
+    """
+    columns = ["case_id"]
+    with TemporaryFile("w+", encoding="utf-8", dir=path.parent) as spool:
+        for prediction in predictions:
+            row = _flat(prediction)
+            columns = list(row) if len(row) > len(columns) else columns
+            spool.write(json.dumps(row) + "\n")
+        spool.seek(0)
+        yield columns, map(json.loads, spool)
 
 
 def _csv(predictions: Iterable[Prediction], path: Path) -> None:
-    rows = [_flat(prediction) for prediction in predictions]
-    columns = _columns(rows)
-    with path.open("w", newline="", encoding="utf-8") as stream:
+    with _spooled(predictions, path) as (columns, rows), path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, columns, restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
@@ -100,7 +114,13 @@ def _parquet(predictions: Iterable[Prediction], path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    rows = [_flat(prediction) for prediction in predictions]
-    columns = _columns(rows)
-    table = pa.table({column: [row.get(column) for row in rows] for column in columns})
-    pq.write_table(table, path)
+    def kind(column: str) -> pa.DataType:
+        if column == "abstain":
+            return pa.bool_()
+        return pa.float64() if column.startswith(("p_", "contribution_")) else pa.string()
+
+    with _spooled(predictions, path) as (columns, rows):
+        schema = pa.schema([(column, kind(column)) for column in columns])
+        with pq.ParquetWriter(path, schema) as writer:
+            while group := list(islice(rows, _GROUP)):
+                writer.write_table(pa.table({name: [row.get(name) for row in group] for name in columns}, schema))

@@ -14,7 +14,7 @@ import numpy as np
 from medfuse.bundle import Bundle
 from medfuse.calibration import pattern_of
 from medfuse.case import MODALITIES, Case, Modality, Note, Prediction, Scan
-from medfuse.encoders.cache import TokenCache
+from medfuse.encoders.cache import TokenCache, default_cache
 from medfuse.encoders.cases import CaseEncoder, EncodedCase
 from medfuse.model import decide_all, patterns
 
@@ -36,9 +36,13 @@ class Predictor:
     Args:
         bundle: The bundle.
         cache: Where tokens of frozen encoders are kept; None keeps nothing.
+        engine: What runs the frozen encoders, `torch`, `onnx`, `int8` or `auto`; None takes the config's.
+
+    Attributes:
+        engine: The engine that runs them, never `auto`.
     """
 
-    def __init__(self, bundle: Bundle, *, cache: TokenCache | None = None) -> None:
+    def __init__(self, bundle: Bundle, *, cache: TokenCache | None = None, engine: str | None = None) -> None:
         self.bundle = bundle
         self.encoder = CaseEncoder(
             bundle.config,
@@ -48,15 +52,24 @@ class Predictor:
             columns=bundle.columns,
             cache=cache,
         )
+        self.engine = engine or bundle.config.inference.engine
+        if self.engine != "torch":
+            from medfuse.inference.engines import choose, run_by
+
+            folder = (default_cache() if cache is None else cache.folder) / "engines"
+            if self.engine == "auto":
+                self.engine = choose(bundle, folder)
+            run_by(self.engine, self.encoder, folder)
 
     @classmethod
-    def load(cls, bundle: str | Path, *, cache: Path | None = None) -> Predictor:
+    def load(cls, bundle: str | Path, *, cache: Path | None = None, engine: str | None = None) -> Predictor:
         """Verify and load a bundle.
 
         Raises:
             BundleError: If it is damaged or none.
+            EncoderError: If the engine is not installed, or cannot run the bundle's encoders.
         """
-        return cls(Bundle.load(bundle), cache=TokenCache(cache) if cache is not None else None)
+        return cls(Bundle.load(bundle), cache=TokenCache(cache) if cache is not None else None, engine=engine)
 
     def classify(self, case: Case) -> Prediction:
         """The prediction for one case; `warnings` and, if nothing is left, `error` tell what could not be read."""

@@ -8,6 +8,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,9 @@ from medfuse.config import Config
 from medfuse.drift import Reference, first_of_each, inputs_of
 from medfuse.encoders import Column, WeightsReceipt, build_image_encoder, build_text_encoder
 from medfuse.encoders.cache import TokenCache, default_cache
-from medfuse.encoders.cases import CaseEncoder, EncodedCase
+from medfuse.encoders.cases import CaseEncoder, EncodedCase, is_frozen
 from medfuse.encoders.reduction import MOST_TOKENS, Reduction
+from medfuse.encoders.threads import fastest_threads, torch_threads
 from medfuse.errors import CohortError, ConfigError, NoteError
 from medfuse.hierarchy import conditional, parents_of
 from medfuse.model import Decided, DiagnosisModel, decide_all
@@ -134,7 +136,8 @@ def fit(
         every = together["train"]
 
         def learn(others: Sequence[EncodedCase], held: Sequence[EncodedCase], number: int) -> None:
-            _learn(model, cohort, others, held, work=work / f"fold{number}", show=show, select=False)
+            with torch_threads(1):  # the encoders are frozen
+                _learn(model, cohort, others, held, work=work / f"fold{number}", show=show, select=False)
 
         alarms = config.calibration.false_alarms
         truth = _truth(every, cohort)
@@ -145,7 +148,8 @@ def fit(
     else:
         _weigh(model, cohort, encoded["train"])
         _reduce(model, encoded)
-        found = _learn(model, cohort, encoded["train"], encoded["validation"], work=work, show=show, select=True)
+        with torch_threads(_threads(model, store.folder)):
+            found = _learn(model, cohort, encoded["train"], encoded["validation"], work=work, show=show, select=True)
         calibrating, deciding = (
             (members, decide_all(model, [one.parts for one in members]))
             for members in (encoded["calibration"], encoded["validation"])
@@ -271,6 +275,27 @@ def _texts(cases: Sequence[Case], config: Config) -> list[str]:
                 continue  # reading it for training names it
             texts.append(model_text(whole, config.text))
     return texts
+
+
+def _threads(model: DiagnosisModel, folder: Path) -> int:
+    """One for heads, whose operations are too small to be split; a step of the encoder decides where one learns."""
+    chosen = [1]
+    config = model.config
+    if model.image is not None and config.image is not None and not is_frozen(config, "image"):
+        pixels = torch.zeros(4, config.image.size, config.image.size)
+        work = partial(_step, model.image, pixels)
+        chosen.append(fastest_threads(work, name=f"{config.image.encoder} {config.image.size}", folder=folder))
+    if model.text is not None and config.text is not None and not is_frozen(config, "text"):
+        ids = torch.ones(4, config.text.window, dtype=torch.long)
+        work = partial(_step, model.text, ids, ids > 0)
+        chosen.append(fastest_threads(work, name=f"{config.text.encoder} {config.text.window}", folder=folder))
+    return max(chosen)
+
+
+def _step(encoder: torch.nn.Module, *inputs: torch.Tensor) -> None:
+    """Forward and back through an encoder; nothing of it stays."""
+    parameters = [one for one in encoder.eval().parameters() if one.requires_grad]
+    torch.autograd.grad(encoder(*inputs).sum(), parameters, allow_unused=True)
 
 
 def _learn(

@@ -95,10 +95,10 @@ def test_a_second_training_reads_no_scan_again(
 ) -> None:
     fit(config(), tiny_cohort, work=tmp_path / "first", cache=token_cache)
 
-    def never(*_: object) -> None:
+    def never(*_: object, **__: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr("medfuse.encoders.cases.read_scan", never)
+    monkeypatch.setattr("medfuse.encoders.cases.read_fitted", never)
     fit(config(), tiny_cohort, work=tmp_path / "second", cache=token_cache)
 
 
