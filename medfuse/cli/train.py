@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -37,12 +38,7 @@ def train(
         run(checked, read, out, cache=cache, resume=resume, progress=advance, show=sys.stderr.isatty())
     facts = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
     counts = ", ".join(f"{count} {split}" for split, count in facts["cases"].items())
-    how = (
-        f"{facts['epochs']} epochs, validation loss {facts['validation_loss']}"
-        if facts["how"] == "gradient"
-        else ", ".join(f"{name} counts {sum(given) / len(given):.2f}" for name, given in facts["weights"].items())
-    )
-    typer.echo(f"{out}: {how}; cases: {counts}")
+    typer.echo(f"{out}: {_told(facts)}; cases: {counts}")
     tested = any(case.split == "test" for case in read.with_splits(checked.seed, hold_out=checked.hold_out).cases)
     if tested:
         typer.echo(f"Next: medfuse evaluate {out} {cohort} --out {out}-evaluation")
@@ -52,3 +48,12 @@ def train(
     if facts["unreadable"]:
         problems.append(f"{facts['unreadable']} files could not be read and were left out")
     exit_with(problems)
+
+
+def _told(facts: Mapping[str, Any]) -> str:
+    """How the weights were found, in a few words."""
+    if facts["how"] == "experts":
+        return ", ".join(f"{name} counts {sum(given) / len(given):.2f}" for name, given in facts["weights"].items())
+    if facts["how"] == "folds":
+        return f"{facts['folds']} heads of {facts['epochs']} epochs, each without its fold of patients"
+    return f"{facts['epochs']} epochs, validation loss {facts['validation_loss']}"

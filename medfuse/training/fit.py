@@ -142,7 +142,7 @@ def fit(
         alarms = config.calibration.false_alarms
         truth = _truth(every, cohort)
         folded = fit_folds(model, every, truth, learn, task=cohort.task, seed=config.seed, false_alarms=alarms)
-        found = {"how": "gradient, by folds", "epochs": config.training.epochs}
+        found = {"how": "folds", "folds": config.training.folds, "epochs": config.training.epochs}
         calibrating = deciding = (every, folded.decided)
         outliers = folded.outliers
     else:

@@ -76,7 +76,7 @@ def test_a_bundle_of_folds_says_the_same_once_loaded(tmp_path: Path, token_cache
     folder = train(config(), tiny_cohort, tmp_path / "bundle", cache=token_cache)
     bundle = Bundle.load(folder)
     assert len(bundle.model.heads) == FOLDS
-    assert bundle.facts["how"] == "gradient, by folds"
+    assert bundle.facts["how"] == "folds"
     assert bundle.facts["thresholds"]["source"] == "every patient, out of fold"
     again = fit(config(), tiny_cohort, work=tmp_path / "again", cache=token_cache)
     stored, fresh = bundle.model.state_dict(), again.model.state_dict()
