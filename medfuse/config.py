@@ -72,6 +72,11 @@ class ImageConfig(_Strict):
     volume: VolumeConfig | None = None
     """How volumes are cut for a network that looks at them; set for such a network, null for the others."""
 
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Of one input of the network: [size, size], or a window [X, Y, Z]."""
+        return (self.size, self.size) if self.volume is None else self.volume.size
+
     @model_validator(mode="after")
     def _volumes_fit(self) -> ImageConfig:
         deep = self.encoder.startswith("monai-3d-")

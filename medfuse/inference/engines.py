@@ -61,9 +61,10 @@ def run_by(engine: str, encoder: CaseEncoder, folder: Path) -> None:
         return
     image = text = None
     if encoder.image is not None:
-        size = encoder.config.image.size if encoder.config.image is not None else 224
+        assert encoder.config.image is not None
         network: nn.Module = encoder.image
-        image = session(network, (torch.zeros(2, size, size),), ("pixels",), folder, eight_bit=False)
+        pixels = torch.zeros(2, *encoder.config.image.input_shape)
+        image = session(network, (pixels,), ("pixels",), folder, eight_bit=False)
     if encoder.text is not None and isinstance(encoder.text.network, Bert):
         from medfuse.encoders.traceable import TraceableBert
 

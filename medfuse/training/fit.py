@@ -282,9 +282,9 @@ def _threads(model: DiagnosisModel, folder: Path) -> int:
     chosen = [1]
     config = model.config
     if model.image is not None and config.image is not None and not is_frozen(config, "image"):
-        pixels = torch.zeros(4, config.image.size, config.image.size)
-        work = partial(_step, model.image, pixels)
-        chosen.append(fastest_threads(work, name=f"{config.image.encoder} {config.image.size}", folder=folder))
+        shape = config.image.input_shape
+        work = partial(_step, model.image, torch.zeros(4, *shape))
+        chosen.append(fastest_threads(work, name=f"{config.image.encoder} {shape}", folder=folder))
     if model.text is not None and config.text is not None and not is_frozen(config, "text"):
         ids = torch.ones(4, config.text.window, dtype=torch.long)
         work = partial(_step, model.text, ids, ids > 0)
