@@ -52,3 +52,10 @@ def test_every_bench_is_a_module_that_runs() -> None:
     from importlib import import_module
 
     assert all(callable(import_module(f"medfuse.bench.{name}").run) for name in BENCHES)
+
+
+def test_figures_cost_no_more_than_in_proportion_to_the_cases() -> None:
+    report = run("evaluate", Settings(cases=20_000))
+    assert [timing.name for timing in report.timings] == ["200 cases", "2000 cases", "20000 cases"]
+    assert report.facts["slope"] < 1.3  # 1 is linear; the margin is for what else the machine does
+    assert report.facts["most memory, gigabytes"] > 0
