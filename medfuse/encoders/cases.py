@@ -201,9 +201,10 @@ class CaseEncoder:
     def _read_scan(self, scan: Scan) -> _Item:
         assert self.config.image is not None
         part = self.config.image
-        key, settings = "", (part.size, part.equalise, part.series, part.slices, part.volume)
+        key, sha256, settings = "", "", (part.size, part.equalise, part.series, part.slices, part.volume)
         if self.cache is not None and self.image is not None:
-            key = key_of("image", self.cache.digest(scan.path, _bytes_digest), self._digests["image"], *settings)
+            sha256 = self.cache.digest(scan.path, _bytes_digest)
+            key = key_of("image", sha256, self._digests["image"], *settings)
             if (entry := self.cache.get(key)) is not None:
                 tokens, warnings, contents = entry
                 return _Item(key, tokens=tokens, warnings=warnings, contents=contents)
@@ -212,7 +213,14 @@ class CaseEncoder:
             contents = contents_of_scan(found.sha256, found.values.numpy())
             return _Item(key, pixels=found.values.half(), warnings=found.warnings, contents=contents)
         if scan.pixels is None:
-            fitted = read_fitted(scan.path, part.size, equalise=part.equalise, series=part.series, slices=part.slices)
+            fitted = read_fitted(
+                scan.path,
+                part.size,
+                equalise=part.equalise,
+                series=part.series,
+                slices=part.slices,
+                sha256=sha256,
+            )
         else:
             fitted = fit_scan(scan, part.size, equalise=part.equalise)
         assert fitted.pixels is not None

@@ -67,16 +67,24 @@ def read_scan(
 
 
 def scanned(
-    path: Path, *, series: str, slices: int, presentation: str | Path | None = None, size: int | None = None
+    path: Path,
+    *,
+    series: str,
+    slices: int,
+    presentation: str | Path | None = None,
+    size: int | None = None,
+    sha256: str = "",
 ) -> Scanned:
     """As `read_scan`; given the side of the square that it will be fitted to, no finer than that needs.
+
+    A digest that is known already (`scan_digest`) is not computed again.
 
     Raises:
         ScanError: If it cannot be read.
     """
     try:
         state = None if presentation is None else bytes_of(Path(presentation))
-        return _read(path, series, max(1, slices), state, size)
+        return _read(path, series, max(1, slices), state, size, sha256)
     except UnreadableError as refusal:
         raise ScanError(refusal_line(path, refusal)) from refusal
 
@@ -87,7 +95,7 @@ def refusal_line(path: Path, refusal: UnreadableError) -> str:
     return f"{name}: {refusal}"
 
 
-def _read(path: Path, series: str, slices: int, state: bytes | None, size: int | None) -> Scanned:
+def _read(path: Path, series: str, slices: int, state: bytes | None, size: int | None, known: str) -> Scanned:
     # Each reader imports its library only when such a file comes: pydicom alone takes half a second.
     folder = os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises on a name that is too long
     data = b"" if folder else bytes_of(path)
@@ -98,8 +106,8 @@ def _read(path: Path, series: str, slices: int, state: bytes | None, size: int |
     if kind is None:
         from medfuse.imaging.scanned import read_series
 
-        return read_series(sources_of(path), sha256=digest(path), rule=series, slices=slices, size=size)
-    sha256 = hashlib.sha256(data).hexdigest()
+        return read_series(sources_of(path), sha256=known or digest(path), rule=series, slices=slices, size=size)
+    sha256 = known or hashlib.sha256(data).hexdigest()
     if kind == "DICOM":
         from medfuse.imaging.scanned import read_dicom
 

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from pydicom.uid import ExplicitVRLittleEndian, JPEGLSLossless, RLELossless
 
 from medfuse import read_scan
 from medfuse.errors import ScanError
-from medfuse.imaging import fit_scan, read_fitted
+from medfuse.imaging import fit_scan, read_fitted, scan_digest
 from medfuse.imaging.coarse import block_means, coarse_grey
 from medfuse.imaging.grey import GreyRules, Way, grey_of
 from tests.imaging.test_golden import WAYS, transform
@@ -122,3 +123,10 @@ def test_straight_ways_only():
 def test_size_below_one(tmp_path):
     with pytest.raises(ScanError, match="at least 1"):
         read_fitted(tmp_path / "x.dcm", 0)
+
+
+def test_a_digest_that_is_known_is_not_computed_again(tmp_path):
+    path = tmp_path / "x.png"
+    Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16)).save(path)
+    assert read_fitted(path, 8).receipt.sha256 == scan_digest(path)
+    assert read_fitted(path, 8, sha256="known").receipt.sha256 == "known"
