@@ -163,8 +163,8 @@ def _first_that_can(decoder: Decoder, source: bytes, **options: Any) -> ndarray:
     than libjpeg, which decodes 12 bits too. pydicom would try GDCM first, which was seen to end the whole process.
     """
     plugins = [plugin for plugin in PLUGINS if plugin in decoder.available_plugins]
-    if decoder.UID in _RUNS and options["samples_per_pixel"] == 1:
-        plugins = ["pydicom"]  # `decoded` could not; pylibjpeg would panic, and print it, on the same damage
+    if decoder.UID in _RUNS:
+        plugins = ["pydicom"]  # slower, but pylibjpeg panics on damaged runs, and prints it
     for plugin in plugins[:-1]:
         with contextlib.suppress(*BROKEN):
             return np.asarray(decoder.as_array(source, decoding_plugin=plugin, **options)[0])
