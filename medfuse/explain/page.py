@@ -18,6 +18,7 @@ from medfuse.case import Case
 from medfuse.config import ImageConfig
 from medfuse.explain.explanation import Explanation, HeatMap, NoteWords
 from medfuse.imaging import read_scan
+from medfuse.page import page
 
 if TYPE_CHECKING:
     from jaxtyping import Float32
@@ -109,19 +110,17 @@ def _pictures(pixels: Float32[ndarray, "*s h w"], heat: HeatMap) -> Iterator[Ima
 
 
 def _page(explanation: Explanation, shown: Sequence[_Shown]) -> str:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    page = Environment(
-        loader=FileSystemLoader(TEMPLATE.parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page.filters["signed"] = lambda value: f"{value:+.3f}".replace("-", "−")
-    page.filters["percent"] = lambda value: f"{100 * value:.1f} %"
-    return page.get_template(TEMPLATE.name).render(
-        explanation=explanation, shown=shown, notes=[(note, list(stretches(note))) for note in explanation.notes]
+    return page(
+        TEMPLATE,
+        {
+            "explanation": explanation,
+            "shown": shown,
+            "notes": [(note, list(stretches(note))) for note in explanation.notes],
+        },
+        filters={
+            "signed": lambda value: f"{value:+.3f}".replace("-", "−"),
+            "percent": lambda value: f"{100 * value:.1f} %",
+        },
     )
 
 
