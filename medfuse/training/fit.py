@@ -8,14 +8,11 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import Trainer, seed_everything
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, TQDMProgressBar
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch import seed_everything
 
 from medfuse.bundle import Bundle, patient_digest, require_free
 from medfuse.calibration import Calibration, Outliers, calibrate, pattern_of
@@ -26,17 +23,18 @@ from medfuse.config import Config
 from medfuse.drift import Reference, first_of_each, inputs_of
 from medfuse.encoders import Column, WeightsReceipt, build_image_encoder, build_text_encoder
 from medfuse.encoders.cache import TokenCache, default_cache
-from medfuse.encoders.cases import CaseEncoder, EncodedCase, is_frozen
+from medfuse.encoders.cases import CaseEncoder, EncodedCase
 from medfuse.encoders.reduction import MOST_TOKENS, Reduction
-from medfuse.encoders.threads import fastest_threads, torch_threads
+from medfuse.encoders.threads import torch_threads
 from medfuse.errors import CohortError, ConfigError, NoteError
-from medfuse.hierarchy import conditional, parents_of
+from medfuse.hierarchy import parents_of
 from medfuse.model import Decided, DiagnosisModel, decide_all
 from medfuse.notes import model_text, read_note
-from medfuse.training.answers import answers, certain, learns_from
+from medfuse.training.answers import answers, learns_from
 from medfuse.training.experts import fit_experts
 from medfuse.training.folds import fit_folds
-from medfuse.training.learning import Learning, loader, loss_weights, targets
+from medfuse.training.gradient import learn, threads_for, weigh
+from medfuse.training.learning import targets
 
 Progress = Callable[[int], None]
 
@@ -131,25 +129,27 @@ def fit(
         calibrating = deciding = (every, fitted.decided)  # out of fold, so every case serves
         outliers = None  # the fused vector is the logits: it cannot tell an unlike case from an unclear one
     elif folds:
-        _weigh(model, cohort, every)
+        weigh(model, cohort, every)
         _reduce(model, together := {"train": every})
         every = together["train"]
 
-        def learn(others: Sequence[EncodedCase], held: Sequence[EncodedCase], number: int) -> None:
+        found = {"folds": config.training.folds}
+
+        def without_fold(others: Sequence[EncodedCase], held: Sequence[EncodedCase], number: int) -> None:
             with torch_threads(1):  # the encoders are frozen
-                _learn(model, cohort, others, held, work=work / f"fold{number}", show=show, select=False)
+                told = learn(model, cohort, others, held, work=work / f"fold{number}", show=show, select=False)
+            found.update(told)  # of the last fold; all have the same epochs
 
         alarms = config.calibration.false_alarms
         truth = _truth(every, cohort)
-        folded = fit_folds(model, every, truth, learn, task=cohort.task, seed=config.seed, false_alarms=alarms)
-        found = {"how": "folds", "folds": config.training.folds, "epochs": config.training.epochs}
+        folded = fit_folds(model, every, truth, without_fold, task=cohort.task, seed=config.seed, false_alarms=alarms)
         calibrating = deciding = (every, folded.decided)
         outliers = folded.outliers
     else:
-        _weigh(model, cohort, encoded["train"])
+        weigh(model, cohort, encoded["train"])
         _reduce(model, encoded)
-        with torch_threads(_threads(model, store.folder)):
-            found = _learn(model, cohort, encoded["train"], encoded["validation"], work=work, show=show, select=True)
+        with torch_threads(threads_for(model, store.folder)):
+            found = learn(model, cohort, encoded["train"], encoded["validation"], work=work, show=show, select=True)
         calibrating, deciding = (
             (members, decide_all(model, [one.parts for one in members]))
             for members in (encoded["calibration"], encoded["validation"])
@@ -242,13 +242,6 @@ def _build(config: Config, cohort: Cohort, training: Sequence[Case]) -> tuple[Di
     return model, tokenizer, receipts
 
 
-def _weigh(model: DiagnosisModel, cohort: Cohort, training: Sequence[EncodedCase]) -> None:
-    """Set how much each label's positives weigh in the loss, the same for every head."""
-    if model.config.training.class_weights:
-        truth, _ = answers([one.case for one in training], cohort.labels, model.config, model.parents)
-        model.offset.copy_(loss_weights(conditional(truth, model.parents), task=cohort.task).log())
-
-
 def _reduce(model: DiagnosisModel, encoded: dict[str, list[EncodedCase]]) -> None:
     """Fit the reductions on the training split, and reduce all tokens once instead of at every step."""
     for name, reduction in model.reductions.items():
@@ -275,85 +268,6 @@ def _texts(cases: Sequence[Case], config: Config) -> list[str]:
                 continue  # reading it for training names it
             texts.append(model_text(whole, config.text))
     return texts
-
-
-def _threads(model: DiagnosisModel, folder: Path) -> int:
-    """One for heads, whose operations are too small to be split; a step of the encoder decides where one learns."""
-    chosen = [1]
-    config = model.config
-    if model.image is not None and config.image is not None and not is_frozen(config, "image"):
-        shape = config.image.input_shape
-        work = partial(_step, model.image, torch.zeros(4, *shape))
-        chosen.append(fastest_threads(work, name=f"{config.image.encoder} {shape}", folder=folder))
-    if model.text is not None and config.text is not None and not is_frozen(config, "text"):
-        ids = torch.ones(4, config.text.window, dtype=torch.long)
-        work = partial(_step, model.text, ids, ids > 0)
-        chosen.append(fastest_threads(work, name=f"{config.text.encoder} {config.text.window}", folder=folder))
-    return max(chosen)
-
-
-def _step(encoder: torch.nn.Module, *inputs: torch.Tensor) -> None:
-    """Forward and back through an encoder; nothing of it stays."""
-    parameters = [one for one in encoder.eval().parameters() if one.requires_grad]
-    torch.autograd.grad(encoder(*inputs).sum(), parameters, allow_unused=True)
-
-
-def _learn(
-    model: DiagnosisModel,
-    cohort: Cohort,
-    training: Sequence[EncodedCase],
-    validation: Sequence[EncodedCase],
-    *,
-    work: Path,
-    show: bool,
-    select: bool,
-) -> dict[str, Any]:
-    """Run Lightning and put weights into the model: of the best epoch if `select`, else of the last."""
-    config, labels = model.config, cohort.labels
-    truth, against = answers([one.case for one in training], labels, config, model.parents)
-    held_truth, _ = answers([one.case for one in validation], labels, certain(config), model.parents)
-    batch = min(config.training.batch_size, len(training))
-    steps = -(-len(training) // batch) * config.training.epochs
-    learning = Learning(model, task=cohort.task, weights=model.offset.exp(), steps=steps)
-    best = ModelCheckpoint(
-        work,
-        filename="best",
-        monitor="validation_loss",
-        save_last=True,
-        save_on_train_epoch_end=True,  # after validation, when the epoch counts as done: a resumed run starts the next
-        enable_version_counter=False,
-    )
-    stop = [EarlyStopping("validation_loss", patience=config.training.patience)] if select else []
-    trainer = Trainer(
-        max_epochs=config.training.epochs,
-        accelerator="auto",
-        devices=1,
-        callbacks=[best, *stop, *([TQDMProgressBar(leave=False)] if show else [])],
-        logger=CSVLogger(work, name="log", version=""),
-        enable_progress_bar=show,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        log_every_n_steps=1,
-        gradient_clip_val=1.0,
-        deterministic="warn",
-    )
-    modalities = model.modalities
-    shuffled = loader(training, truth=truth, modalities=modalities, batch=batch, seed=config.seed)
-    held = loader(validation, truth=held_truth, modalities=modalities, batch=batch, seed=None)
-    last = work / "last.ckpt"
-    trainer.fit(learning, shuffled, held, ckpt_path=str(last) if last.exists() else None, weights_only=True)
-    model.to("cpu")
-    if not select:
-        return {}
-    state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
-    learning.load_state_dict(state, strict=False)
-    score = best.best_model_score  # a tensor; zero is a score too
-    return {
-        "how": "gradient",
-        "epochs": trainer.current_epoch,
-        **({"contradictions": against} if config.hierarchy else {}),
-        "validation_loss": None if score is None else round(float(score), 6),
-    }
 
 
 def _calibrate(cohort: Cohort, encoded: Sequence[EncodedCase], decided: Decided, config: Config) -> Calibration:

@@ -83,6 +83,25 @@ def test_a_bundle_of_folds_says_the_same_once_loaded(tmp_path: Path, token_cache
     assert all(torch.equal(stored[name], fresh[name]) for name in fresh if name.startswith("heads."))
 
 
+def test_a_stopped_run_goes_on_to_the_same_weights(tmp_path: Path, token_cache: Path, tiny_cohort: Cohort) -> None:
+    whole = fit(config(), tiny_cohort, work=tmp_path / "whole", cache=token_cache)
+    begun: list[int] = []
+
+    def stopped(*_: object) -> None:
+        begun.append(1)
+        if len(begun) == 4:  # of two epochs a fold, the second of the second fold
+            raise SystemExit
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("medfuse.training.gradient.ModelCheckpoint.on_train_epoch_start", stopped, raising=False)
+        with pytest.raises(SystemExit):
+            fit(config(), tiny_cohort, work=tmp_path / "part", cache=token_cache)
+    assert len(begun) == 4
+    resumed = fit(config(), tiny_cohort, work=tmp_path / "part", cache=token_cache)
+    pairs = zip(whole.model.heads.state_dict().values(), resumed.model.heads.state_dict().values(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
 def test_fewer_patients_than_folds_is_one_clear_line() -> None:
     model, encoded, truth = several()
     with pytest.raises(CohortError, match=r"training\.folds is 3, but there are labelled cases of 1 patients"):
