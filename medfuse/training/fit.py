@@ -132,13 +132,13 @@ def fit(
         weigh(model, cohort, every)
         _reduce(model, together := {"train": every})
         every = together["train"]
-
-        found = {"folds": config.training.folds}
+        found = {"how": "folds", "folds": config.training.folds, "epochs": config.training.epochs}
+        if config.hierarchy:
+            found["contradictions"] = answers([one.case for one in every], cohort.labels, config, model.parents)[1]
 
         def without_fold(others: Sequence[EncodedCase], held: Sequence[EncodedCase], number: int) -> None:
             with torch_threads(1):  # the encoders are frozen
-                told = learn(model, cohort, others, held, work=work / f"fold{number}", show=show, select=False)
-            found.update(told)  # of the last fold; all have the same epochs
+                learn(model, cohort, others, held, work=work / f"fold{number}", show=show, select=False)
 
         alarms = config.calibration.false_alarms
         truth = _truth(every, cohort)

@@ -56,7 +56,7 @@ def learn(
     """Run Lightning and put weights into the model: of the best epoch if `select`, else of the last.
 
     Returns:
-        What it came to, for the facts of the bundle.
+        If `select`, what it came to, for the facts of the bundle.
     """
     config, labels = model.config, cohort.labels
     truth, against = answers([one.case for one in training], labels, config, model.parents)
@@ -92,16 +92,15 @@ def learn(
     last = work / "last.ckpt"
     trainer.fit(learning, shuffled, held, ckpt_path=str(last) if last.exists() else None, weights_only=True)
     model.to("cpu")
-    told: dict[str, Any] = {"contradictions": against} if config.hierarchy else {}
     if not select:
-        return {"how": "folds", "epochs": trainer.current_epoch, **told}
+        return {}
     state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
     learning.load_state_dict(state, strict=False)
     score = best.best_model_score  # a tensor; zero is a score too
     return {
         "how": "gradient",
         "epochs": trainer.current_epoch,
-        **told,
+        **({"contradictions": against} if config.hierarchy else {}),
         "validation_loss": None if score is None else round(float(score), 6),
     }
 
