@@ -40,7 +40,6 @@ class ScanReceipt:
         shown: Which of them became pixels, from 1, in their order along the volume.
         series: Number of the DICOM series, and by which rule it was chosen of several; None for a single file.
         warnings: What was odd or assumed, one line each.
-        thumbnail: PNG bytes of exactly what the network sees; empty until the scan is fitted to a network.
     """
 
     sha256: str
@@ -60,7 +59,6 @@ class ScanReceipt:
     shown: tuple[int, ...] = (1,)
     series: str | None = None
     warnings: tuple[str, ...] = ()
-    thumbnail: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +77,24 @@ class Scan:
     pixels: Float32[ndarray, "*s h w"] | None = field(default=None, repr=False, compare=False)
     spacing: tuple[float, float] | None = None
     receipt: ScanReceipt | None = None
+
+    @property
+    def thumbnail(self) -> bytes:
+        """PNG of exactly these pixels in 8 bits, slices side by side: of a fitted scan, what the network sees.
+
+        Empty before reading. It is made when it is asked for, since making it takes as long as parsing a file.
+        """
+        if self.pixels is None:
+            return b""
+        from io import BytesIO
+
+        import numpy as np
+        from PIL import Image
+
+        pixels = np.concatenate(list(self.pixels), axis=1) if self.pixels.ndim == 3 else self.pixels
+        stream = BytesIO()
+        Image.fromarray(np.rint(pixels * 255).astype(np.uint8)).save(stream, format="PNG")
+        return stream.getvalue()
 
 
 @dataclass(frozen=True, slots=True)

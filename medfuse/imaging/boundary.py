@@ -12,6 +12,7 @@ from contextlib import contextmanager
 MAX_PIXELS = 2**26  # rows x columns of one frame; twice the largest mammogram, a quarter of a gigabyte as float32
 MAX_VOXELS = 2**28  # rows x columns x frames; a CT of 1024 slices, a gigabyte as float32 where all of it is asked for
 MAX_FRAMES = 2**16
+CUT = "the file is cut short or damaged (a broken transfer); fetch it again"
 MAX_BYTES = 2**30  # of one file or archive; 2**28 pixels of 16 bit, twice over
 
 # What a damaged file makes a parser or a decoder raise. Named one by one, so that a wish to stop (KeyboardInterrupt,

@@ -74,20 +74,28 @@ def block_means(
     means = np.empty((-(-rows // down), -(-columns // across)), np.float32)
     whole, last = columns // across, columns % across
     blocks = max(1, _BAND // (2 * columns * down))
+    # In the image's own type where no sum leaves it, as of 12 bits in 16: adding is several times as fast then.
+    limits, most = np.iinfo(stored.dtype), down * across
+    kind = stored.dtype if limits.min <= low * most and high * most <= limits.max else np.dtype(np.int32)
+    # Both are used again for every band: large arrays that are made and dropped cost more than what is done in them.
+    clipped, summed = np.empty((blocks * down, columns), stored.dtype), np.empty((blocks, columns), kind)
     for first in range(0, len(means), blocks):
-        band = stored[first * down : (first + blocks) * down].clip(low, high)
+        band = stored[first * down : (first + blocks) * down]
+        if band.min() < low or band.max() > high:
+            band = np.clip(band, low, high, out=clipped[: len(band)])
         full = len(band) // down
-        sums = np.zeros((-(-len(band) // down), columns), np.int32)
-        for place in range(down):
+        sums = summed[: -(-len(band) // down)]
+        np.copyto(sums[:full], band[: full * down : down])
+        for place in range(1, down):
             sums[:full] += band[place : full * down : down]
         if full < len(sums):
-            sums[full] = band[full * down :].sum(axis=0, dtype=np.int32)
-        out = means[first : first + blocks]
-        out[:, :whole] = sums[:, : whole * across : across]
+            sums[full] = band[full * down :].sum(axis=0, dtype=kind)
+        out = sums[:, : whole * across : across]
         for place in range(1, across):
-            out[:, :whole] += sums[:, place : whole * across : across]
+            out += sums[:, place : whole * across : across]
+        means[first : first + blocks, :whole] = out
         if last:
-            out[:, whole] = sums[:, whole * across :].sum(axis=1)
+            means[first : first + blocks, whole] = sums[:, whole * across :].sum(axis=1)
     means[: rows // down] /= down
     means[rows // down :] /= max(1, rows % down)
     means[:, :whole] /= across

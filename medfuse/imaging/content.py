@@ -30,7 +30,7 @@ _STRANGERS: tuple[tuple[bytes, str], ...] = (
 _LOOK = 4096  # bytes from the start that are looked at
 
 
-def kind_of(data: bytes) -> Kind:
+def kind_of(data: bytes | memoryview) -> Kind:
     """Tell what kind of image a file holds.
 
     Args:
@@ -39,8 +39,8 @@ def kind_of(data: bytes) -> Kind:
     Raises:
         UnreadableError: If it is no image that is read here, saying what it is instead.
     """
-    head = data[:_LOOK]
-    if not data:
+    head = bytes(data[:_LOOK])
+    if not head:
         reason = "the file is empty; fetch it again"
         raise UnreadableError(reason)
     if head[128:132] == b"DICM":  # before the signatures: the preamble may hold a TIFF header (PS3.10 7.1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy import ndarray
@@ -13,16 +13,16 @@ from pydicom.pixels import get_decoder
 from pydicom.pixels.decoders.base import Decoder
 from pydicom.uid import UID, JPEG2000TransferSyntaxes, RLELossless, UID_dictionary
 
-from medfuse.imaging.boundary import UnreadableError, foreign
+from medfuse.imaging.boundary import CUT, UnreadableError, foreign
 from medfuse.imaging.codestream import stated_size
 from medfuse.imaging.direct import check_runs, decoded
 from medfuse.imaging.elements import BROKEN, PYDICOMS
 from medfuse.imaging.header import Header
+from medfuse.imaging.memory import HeldFile
 from medfuse.imaging.reduced import reduced
 
 PLUGINS = ("pyjpegls", "pillow", "pylibjpeg", "pydicom")  # of pydicom, the faster before the slower
 _RUNS = (RLELossless,)
-CUT = "the file is cut short or damaged (a broken transfer); fetch it again"
 
 
 def decode(
@@ -69,11 +69,12 @@ def decode(
     with foreign(damaged, *PYDICOMS):
         element = dataset[keyword]
         source = element.value
-        if not isinstance(source, bytes):
+        if not isinstance(source, (bytes, memoryview)):
             raise UnreadableError(damaged)
         if syntax.is_encapsulated:
             offsets = _extended_offsets(dataset)
-            stream = get_frame(source, frame, number_of_frames=header.frames, extended_offsets=offsets)
+            held = cast(BinaryIO, HeldFile(source))
+            stream = get_frame(held, frame, number_of_frames=header.frames, extended_offsets=offsets)
             _check_size(stream, header)
             if syntax == RLELossless:
                 check_runs(stream, segments=header.samples * math.ceil(header.bits_allocated / 8))
@@ -102,7 +103,7 @@ def decode(
                 return _unpacked(values, header, 0, shifted=shifted, warnings=warnings)
         stored = _first_that_can(
             decoder,
-            source,
+            bytes(source),
             index=frame,
             rows=header.rows,
             columns=header.columns,
@@ -122,7 +123,9 @@ def decode(
         return _at_bit_0(stored, header, warnings) if shifted else stored
 
 
-def _unpacked(source: bytes | ndarray, header: Header, frame: int, *, shifted: bool, warnings: list[str]) -> ndarray:
+def _unpacked(
+    source: bytes | memoryview | ndarray, header: Header, frame: int, *, shifted: bool, warnings: list[str]
+) -> ndarray:
     """Values of one sample a pixel as they lie in memory, without a copy where none of their bits must change.
 
     pydicom is not asked, since it copies twice and cannot take a frame of 1-bit pixels that begins within a byte.

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
-from io import BytesIO
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from numpy import ndarray
 from pydicom import dcmread
@@ -20,12 +18,14 @@ from pydicom.uid import (
     UID_dictionary,
 )
 
-from medfuse.imaging.boundary import MAX_BYTES, UnreadableError, foreign, hush
-from medfuse.imaging.decode import CUT, decode
+from medfuse.imaging.boundary import CUT, UnreadableError, foreign, hush
+from medfuse.imaging.decode import decode
 from medfuse.imaging.elements import PYDICOMS
 from medfuse.imaging.frames import promote
 from medfuse.imaging.grey import Way
 from medfuse.imaging.header import REFUSED, Header, read_header
+from medfuse.imaging.inflate import inflate
+from medfuse.imaging.memory import HeldFile
 from medfuse.imaging.presentation import apply_state
 from medfuse.imaging.reduced import halvings_of
 
@@ -68,7 +68,7 @@ class Image:
     halvings: int = 0
 
 
-def parse(data: bytes) -> Parsed:
+def parse(data: bytes | memoryview) -> Parsed:
     """Parse a file.
 
     Args:
@@ -82,7 +82,7 @@ def parse(data: bytes) -> Parsed:
     with foreign(f"its header cannot be read; {CUT}", *PYDICOMS):
         inflated = _inflated(data)
         # `force` only spares the DICM prefix: `kind_of` has seen to it that this is DICOM.
-        dataset = dcmread(BytesIO(data if inflated is None else inflated), force=True)
+        dataset = dcmread(cast(BinaryIO, HeldFile(data if inflated is None else inflated)), force=True)
         if inflated is not None:
             return Parsed(dataset, ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian.name)
         stated = dataset.file_meta.get("TransferSyntaxUID")
@@ -96,25 +96,18 @@ def parse(data: bytes) -> Parsed:
     return Parsed(dataset, syntax, syntax.name if known else "unknown", warnings)
 
 
-def _inflated(data: bytes) -> bytes | None:
+def _inflated(data: bytes | memoryview) -> bytes | memoryview | None:
     """The data set of a deflated file (PS3.5 A.5), within the bound that pydicom does not keep; None for others."""
     if data[128:132] != b"DICM":
         return None
-    stream = BytesIO(data)
+    stream = cast(BinaryIO, HeldFile(data))
     stream.seek(132)
     meta = read_dataset(
         stream, is_implicit_VR=False, is_little_endian=True, stop_when=lambda tag, _vr, _length: tag >> 16 != 2
     )
     if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
         return None
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    inflated = inflater.decompress(data[stream.tell() :], MAX_BYTES)
-    if inflater.unconsumed_tail:
-        reason = f"it inflates to more than {MAX_BYTES >> 20} MiB, which no single image needs; check what it is"
-        raise UnreadableError(reason)
-    if not inflater.eof:
-        raise UnreadableError(CUT)
-    return inflated
+    return inflate(memoryview(data)[stream.tell() :])
 
 
 def image_of(parsed: Parsed, warnings: list[str], *, frame: int = 0, least: float | None = None) -> Image:

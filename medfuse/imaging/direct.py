@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from itertools import pairwise
+from typing import cast
 
 import numpy as np
 from numpy import ndarray
@@ -63,7 +64,8 @@ def decoded(stream: bytes, syntax: UID, *, rows: int, columns: int, bits_allocat
         elif syntax == RLELossless:
             from imagecodecs import dicomrle_decode
 
-            values = np.frombuffer(dicomrle_decode(stream, kind), kind)
+            room = np.zeros(rows * columns * kind.itemsize, np.uint8)
+            values = np.asarray(dicomrle_decode(stream, kind, out=cast(memoryview, room))).view(kind)
         else:
             return None
     except (*BROKEN, ImportError):

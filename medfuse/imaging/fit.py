@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,7 +67,7 @@ def fit_scan(scan: Scan, size: int, *, equalise: bool = False) -> Scan:
 
     Returns:
         The scan with `pixels` float32 [size, size], of a volume [slices, size, size], in 0…1, spacing of the new pixels
-        in millimetres, and the receipt's `thumbnail`: a PNG of exactly these pixels in 8 bits, slices side by side.
+        in millimetres.
 
     Raises:
         ScanError: If the scan has not been read, or the size is below 1.
@@ -166,7 +165,7 @@ def _fitted(
         shown = np.clip(np.asarray(small), 0, 1)
         pixels[(*slice_, slice(top, top + height), slice(left, left + width))] = spread(shown) if equalise else shown
     spacing = None if scan.spacing is None else (down * rows / height, across * columns / width)
-    return replace(scan, pixels=pixels, spacing=spacing, receipt=replace(receipt, thumbnail=_png(pixels)))
+    return replace(scan, pixels=pixels, spacing=spacing, receipt=receipt)
 
 
 def spread(grey: Float32[ndarray, "h w"]) -> Float32[ndarray, "h w"]:
@@ -180,11 +179,3 @@ def spread(grey: Float32[ndarray, "h w"]) -> Float32[ndarray, "h w"]:
     _, level, counts = np.unique(grey, return_inverse=True, return_counts=True)
     below = np.cumsum(counts)
     return np.asarray(((below - below[0]) / max(1, grey.size - below[0]))[level].reshape(grey.shape), dtype=np.float32)
-
-
-def _png(pixels: ndarray) -> bytes:
-    stream = BytesIO()
-    if pixels.ndim == 3:
-        pixels = np.concatenate(list(pixels), axis=1)
-    Image.fromarray(np.rint(pixels * 255).astype(np.uint8)).save(stream, format="PNG", compress_level=1)
-    return stream.getvalue()

@@ -135,7 +135,7 @@ def way_of(stored: Shaped[ndarray, "*s h w"], rules: GreyRules, warnings: list[s
     words = _voi_words(rules)
     if words:
         own = Way(rules, prefix + words)
-        if any(np.ptp(grey_of(part, own)) > 0 for part in (glance(stored), stored)):
+        if any(_shows(part, own) for part in (glance(stored), stored)):
             if rules.assumed:
                 warnings.append(f"no window in the file; {words} assumed, for soft tissue in Hounsfield units")
             return own
@@ -147,6 +147,13 @@ def way_of(stored: Shaped[ndarray, "*s h w"], rules: GreyRules, warnings: list[s
             warnings.append(f"no usable window in the file; grey range assumed: {assumed}")
         return Way(rules, prefix + assumed, (low, high))
     return Way(rules, prefix + (words or assumed), None if words else (0.0, 0.0))
+
+
+def _shows(stored: ndarray, way: Way) -> bool:
+    """Whether pixels differ in grey; on a straight line that is seen from the least and the greatest value."""
+    if way.line is not None and way.rules.padding is None and stored.dtype.kind in "iu":
+        stored = np.array([stored.min(), stored.max()])
+    return bool(np.ptp(grey_of(stored, way)) > 0)
 
 
 def grey_of(stored: Shaped[ndarray, "*s h w"], way: Way) -> Float32[ndarray, "*s h w"]:

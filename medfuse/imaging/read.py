@@ -11,7 +11,7 @@ from medfuse.case import Scan, ScanReceipt
 from medfuse.errors import ScanError
 from medfuse.imaging.boundary import UnreadableError
 from medfuse.imaging.content import kind_of
-from medfuse.imaging.sources import bytes_of, scan_digest, sources_of
+from medfuse.imaging.sources import bytes_of, scan_digest, sources_of, view_of
 
 if TYPE_CHECKING:
     from numpy import ndarray
@@ -98,7 +98,7 @@ def refusal_line(path: Path, refusal: UnreadableError) -> str:
 def _read(path: Path, series: str, slices: int, state: bytes | None, size: int | None, known: str) -> Scanned:
     # Each reader imports its library only when such a file comes: pydicom alone takes half a second.
     folder = os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises on a name that is too long
-    data = b"" if folder else bytes_of(path)
+    data = memoryview(b"") if folder else view_of(path)
     kind = None if folder else kind_of(data)
     if state is not None and kind != "DICOM":
         reason = "a presentation state can be given with one DICOM image only"
@@ -119,10 +119,10 @@ def _read(path: Path, series: str, slices: int, state: bytes | None, size: int |
     if kind == "NIfTI":
         from medfuse.imaging.nifti import read_nifti
 
-        return Scanned(*read_nifti(data, sha256=sha256, slices=slices))
+        return Scanned(*read_nifti(data.tobytes(), sha256=sha256, slices=slices))
     from medfuse.imaging.picture import read_picture
 
-    return Scanned(*read_picture(data, kind=kind, sha256=sha256))
+    return Scanned(*read_picture(data.tobytes(), kind=kind, sha256=sha256))
 
 
 def digest(path: Path) -> str:

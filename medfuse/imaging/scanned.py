@@ -30,7 +30,7 @@ CHEST = (None, "CHEST", "THORAX", "LUNG")  # Body Part Examined of what may be a
 
 
 def read_dicom(
-    data: bytes,
+    data: bytes | memoryview,
     *,
     path: Path,
     sha256: str,
@@ -131,7 +131,7 @@ def _greys(image: Image, way: Way, size: int | None) -> tuple[ndarray, ndarray, 
 
 
 def _slices(
-    read: Callable[[int], bytes],
+    read: Callable[[int], bytes | memoryview],
     planes: Sequence[Plane],
     warnings: list[str],
     *,

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from medfuse.imaging.boundary import FOREIGN, MAX_BYTES, UnreadableError, foreign
+from medfuse.imaging.memory import held
 
 MAX_FILES = 20_000  # of one folder or archive; ten times the longest CT series
 _PIECE = 2**20  # bytes hashed at a time
@@ -112,6 +113,11 @@ def scan_digest(path: str | Path) -> str:
 
 
 def bytes_of(path: Path) -> bytes:
+    """A copy of what `view_of` gives, for libraries that take nothing but bytes."""
+    return view_of(path).tobytes()
+
+
+def view_of(path: Path) -> memoryview:
     """The bytes of one file.
 
     Raises:
@@ -127,7 +133,7 @@ def bytes_of(path: Path) -> bytes:
         if path.stat().st_size > MAX_BYTES:
             reason = f"the file is larger than {MAX_BYTES >> 20} MiB, which no scan needs; check what it is"
             raise UnreadableError(reason)
-        return path.read_bytes()
+        return held(path)
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
         reason = f"cannot be opened ({getattr(error, 'strerror', None) or 'not a valid path'}); check path and rights"
         raise UnreadableError(reason) from error

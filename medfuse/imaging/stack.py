@@ -34,7 +34,7 @@ class Stack:
 
 
 def images(
-    read: Callable[[int], bytes], planes: Sequence[Plane], warnings: list[str], *, state: Any = None
+    read: Callable[[int], bytes | memoryview], planes: Sequence[Plane], warnings: list[str], *, state: Any = None
 ) -> Iterator[Image]:
     """Decode slices one after the other; a file is parsed once for all of its frames that follow each other.
 
@@ -60,7 +60,9 @@ def images(
         yield image
 
 
-def stacked(read: Callable[[int], bytes], planes: Sequence[Plane], warnings: list[str], *, state: Any = None) -> Stack:
+def stacked(
+    read: Callable[[int], bytes | memoryview], planes: Sequence[Plane], warnings: list[str], *, state: Any = None
+) -> Stack:
     """Show slices by the window of the middle one, so that a tissue has the same grey in each.
 
     Where slices are rescaled differently (as in PET), the window is applied to the rescaled values. Where no window is

@@ -34,7 +34,7 @@ def same(path, size, **settings):
     series = {"presentation": settings.pop("presentation", None)}
     full = fit_scan(read_scan(path, **series), size, **settings)
     fast = read_fitted(path, size, **series, **settings)
-    assert replace(fast.receipt, thumbnail=b"") == replace(full.receipt, thumbnail=b"")
+    assert fast.receipt == full.receipt
     assert fast.spacing == full.spacing
     return full.pixels, fast.pixels
 

@@ -302,7 +302,7 @@ def test_refuses_other_transfer_syntaxes(tmp_path, dataset, save):
 
 def test_refuses_a_deflated_bomb(tmp_path, dataset, save, monkeypatch):
     path = save(tmp_path / "x.dcm", dataset(np.zeros((900, 900), np.uint16)), DeflatedExplicitVRLittleEndian)
-    monkeypatch.setattr("medfuse.imaging.dicom.MAX_BYTES", 2**20)
+    monkeypatch.setattr("medfuse.imaging.inflate.MAX_BYTES", 2**20)
     assert "inflates to more than" in refusal(path)
 
 

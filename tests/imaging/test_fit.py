@@ -26,7 +26,7 @@ def scan_of(pixels, spacing=None) -> Scan:
 
 def test_thumbnail_is_exactly_what_the_network_sees():
     fitted = fit_scan(scan_of(np.random.default_rng(0).random((300, 200))), 64)
-    shown = np.asarray(Image.open(BytesIO(fitted.receipt.thumbnail)))
+    shown = np.asarray(Image.open(BytesIO(fitted.thumbnail)))
     assert (shown.shape, shown.dtype) == ((64, 64), np.uint8)
     np.testing.assert_array_equal(shown, np.rint(fitted.pixels * 255))
     assert fitted.receipt.warnings == ("w",)

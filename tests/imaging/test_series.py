@@ -125,7 +125,7 @@ def test_evenly_spaced_slices_in_one_window(tmp_path, ct):
         np.testing.assert_allclose(pixels, np.clip((units - 249.5) / 399 + 0.5, 0, 1), atol=1e-6)
     fitted = fit_scan(scan, 32)
     assert fitted.pixels.shape == (3, 32, 32)
-    assert Image.open(BytesIO(fitted.receipt.thumbnail)).size == (96, 32)
+    assert Image.open(BytesIO(fitted.thumbnail)).size == (96, 32)
 
 
 def test_ct_without_a_window_is_shown_as_soft_tissue(tmp_path, ct):
