@@ -239,9 +239,10 @@ class CalibrationConfig(_Strict):
 class InferenceConfig(_Strict):
     """How frozen encoders run when cases are classified."""
 
-    engine: Literal["torch", "onnx", "int8", "auto"] = "torch"
-    """`torch`, ONNX Runtime (`onnx`), the same with the text encoder in 8-bit integers (`int8`), or `auto`: the fastest
-    on this machine whose probabilities are those of torch; docs/speed.md."""
+    engine: Literal["torch", "onnx", "int8", "openvino", "auto"] = "torch"
+    """`torch`, ONNX Runtime (`onnx`), the same with the text encoder in 8-bit integers (`int8`), OpenVINO with the text
+    encoder in bfloat16 (`openvino`), or `auto`: the fastest on this machine whose probabilities are those of torch;
+    docs/speed.md."""
 
 
 class Config(_Strict):

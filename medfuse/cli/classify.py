@@ -24,7 +24,7 @@ def classify(
     note: Annotated[list[Path] | None, typer.Option("--note", help="A note of one case; may be given again.")] = None,
     value: Annotated[list[str] | None, typer.Option("--value", help="A value of one case, as in age=61.")] = None,
     engine: Annotated[
-        str | None, typer.Option("--engine", help="torch, onnx, int8 or auto; default: the config's.")
+        str | None, typer.Option("--engine", help="torch, onnx, int8, openvino or auto; default: the config's.")
     ] = None,
     cache: Cache = None,
     as_json: AsJson = False,
@@ -40,8 +40,8 @@ def classify(
     if cohort is not None and out is None:
         message = "name the file for the predictions: --out predictions.jsonl"
         raise MedfuseError(message)
-    if engine not in (None, "torch", "onnx", "int8", "auto"):
-        message = f"no engine '{engine}'; there are torch, onnx, int8 and auto"
+    if engine not in (None, "torch", "onnx", "int8", "openvino", "auto"):
+        message = f"no engine '{engine}'; there are torch, onnx, int8, openvino and auto"
         raise MedfuseError(message)
     from medfuse.inference import Predictor, write_predictions
     from medfuse.inference.output import record

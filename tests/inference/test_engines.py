@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,6 +20,7 @@ from medfuse.encoders.traceable import TraceableBert
 from medfuse.errors import EncoderError
 from medfuse.inference import Predictor, engines
 from medfuse.inference.engines import choose, run_by
+from medfuse.inference.session import Precision, Runtime, session
 
 
 @pytest.fixture(scope="module")
@@ -34,26 +39,30 @@ def test_a_bert_that_can_be_traced_is_the_same_network() -> None:
     torch.testing.assert_close(found[mask], wanted[mask], atol=1e-4, rtol=0)
 
 
-def test_onnx_says_what_torch_says(tiny_bundle: Path, tiny_cohort: Cohort, folder: Path) -> None:
+@pytest.mark.parametrize("engine", ["onnx", "openvino"])
+def test_an_engine_says_what_torch_says(engine: str, tiny_bundle: Path, tiny_cohort: Cohort, folder: Path) -> None:
     bundle = Bundle.load(tiny_bundle)
     wanted = list(Predictor(bundle, engine="torch").stream(tiny_cohort.cases[:9]))
     predictor = Predictor(bundle, engine="torch")
-    run_by("onnx", predictor.encoder, folder)
+    run_by(engine, predictor.encoder, folder)
     found = list(predictor.stream(tiny_cohort.cases[:9]))
     for one, other in zip(wanted, found, strict=True):
         assert one.case_id == other.case_id
         for label, p in one.probabilities.items():
-            assert other.probabilities[label] == pytest.approx(p, abs=1e-3)
+            assert other.probabilities[label] == pytest.approx(p, abs=1e-3 if engine == "onnx" else engines.PARITY)
     assert list(folder.glob("*.onnx"))
 
 
-def test_text_of_any_length_in_single_precision_and_in_eight_bits(folder: Path) -> None:
+def test_text_of_any_length_in_every_precision(folder: Path) -> None:
     encoder, tokenizer, _ = build_text_encoder(TextConfig())
     network = encoder.eval().network
     ids, mask = torch.ones(2, 16, dtype=torch.long), torch.ones(2, 16, dtype=torch.bool)
-    exact, rough = (
-        engines.session(TraceableBert(network), (ids, mask), ("ids", "mask"), folder, eight_bit=eight_bit)
-        for eight_bit in (False, True)
+    ways: tuple[tuple[Runtime, Precision], ...] = (
+        ("onnx", "f32"), ("openvino", "f32"), ("onnx", "int8"), ("openvino", "bf16")
+    )  # fmt: skip
+    exact, other_exact, rough, short = (
+        session(TraceableBert(network), (ids, mask), ("ids", "mask"), folder, runtime=runtime, precision=precision)
+        for runtime, precision in ways
     )
     for words in (3, 60):
         (ids, _), *_ = tokenizer.windows("Fever and cough for a week. " * words)
@@ -61,6 +70,8 @@ def test_text_of_any_length_in_single_precision_and_in_eight_bits(folder: Path) 
         with torch.inference_mode():
             wanted = encoder(given, there)
         torch.testing.assert_close(exact(given, there), wanted, atol=1e-4, rtol=0)
+        torch.testing.assert_close(other_exact(given, there), wanted, atol=1e-4, rtol=0)
+        torch.testing.assert_close(short(given, there), wanted, atol=0.1, rtol=0)
         mean, other = wanted.mean(1), rough(given, there).mean(1)
         assert torch.nn.functional.cosine_similarity(mean, other).item() > 0.95
         assert not torch.equal(mean, other)
@@ -71,8 +82,10 @@ def test_auto_takes_the_fastest_that_passes_and_remembers_it(tiny_bundle: Path, 
     import numpy as np
 
     same, other = np.zeros((2, 3)), np.full((2, 3), 2 * engines.PARITY)
-    seconds = {"torch": [3.0], "onnx": [2.0], "int8": [1.0]}
-    monkeypatch.setattr(engines, "_judge", lambda *_: (seconds, {"torch": same, "onnx": same, "int8": other}))
+    seconds = {"torch": [3.0], "onnx": [2.0], "int8": [1.0], "openvino": [2.5]}
+    monkeypatch.setattr(
+        engines, "_judge", lambda *_: (seconds, {"torch": same, "onnx": same, "int8": other, "openvino": same})
+    )
     assert choose(bundle, folder) == "onnx"
     monkeypatch.setattr(engines, "_judge", lambda *_: pytest.fail("judged again"))
     assert choose(bundle, folder) == "onnx"
@@ -107,3 +120,27 @@ def test_a_damaged_export_is_written_again(tiny_bundle: Path, tiny_cohort: Cohor
     predictor = Predictor.load(tiny_bundle, engine="torch")
     run_by("onnx", predictor.encoder, folder)
     assert predictor.classify(tiny_cohort.cases[0]).error is None
+
+
+def test_openvino_writes_nothing_of_its_own(tiny_bundle: Path, folder: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from medfuse.inference import Predictor, engines\n"
+        "predictor = Predictor.load(sys.argv[1], engine='torch')\n"
+        "engines.run_by('openvino', predictor.encoder, Path(sys.argv[2]))\n"
+        "import openvino; assert sys.modules['openvino_telemetry'] is None"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code, tiny_bundle, folder], check=True, env={**os.environ, "HOME": str(tmp_path)}
+    )
+    assert not list(tmp_path.rglob("*"))
+
+
+def test_threads_share_an_openvino_session(folder: Path) -> None:
+    encoder, _, _ = build_text_encoder(TextConfig())
+    ids = torch.randint(1000, 20000, (12, 30), generator=torch.Generator().manual_seed(0))
+    run = session(
+        TraceableBert(encoder.eval().network), (ids, ids > 0), ("ids", "mask"), folder, runtime="openvino"
+    )  # fmt: skip
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda one: run(one[None], one[None] > 0)[0], ids))
+    torch.testing.assert_close(torch.stack(found), run(ids, ids > 0), atol=1e-4, rtol=0)
