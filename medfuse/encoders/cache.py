@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 SETTLED = 2.0  # seconds after which a file that changes again is sure to get another time
 _ENTRY = ".safetensors"
 DEFAULT_GB = 20  # 10⁹ bytes
-PREPARATION = 3  # raise it when reading, fitting or windows change what an encoder is given
+PREPARATION = 4  # raise it when reading, fitting or windows change what an encoder is given
 
 
 def default_cache() -> Path:

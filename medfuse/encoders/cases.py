@@ -254,18 +254,25 @@ class CaseEncoder:
         text = "\n\n".join(texts)
         settings = (self.config.text.window, self.config.text.overlap, self.config.text.max_windows)
         key = key_of("text", text, self._digests["text"], *settings)
-        windows = self.tokenizer.windows(text)
-        if not any(any(kept) for _, kept in windows):  # such as a note of nothing but unseen characters
+        read.text = self._kept_text(key) or self._windows_of(key, text)
+        if read.text is not None:
+            read.warnings.extend(read.text.warnings)
+        else:  # such as a note of nothing but unseen characters
             read.warnings.append("the notes hold no word")
-            return
-        if len(windows) > self.config.text.max_windows:
-            read.warnings.append(
-                f"notes fill {len(windows)} windows; the first {self.config.text.max_windows} are used"
-            )
-            windows = windows[: self.config.text.max_windows]
-        read.text = _Item(key, windows=windows)
-        if self.cache is not None and self.text is not None and (entry := self.cache.get(key)) is not None:
-            read.text.tokens = entry[0]
+
+    def _kept_text(self, key: str) -> _Item | None:
+        """What the cache holds, without cutting the text into tokens first."""
+        entry = self.cache.get(key) if self.cache is not None and self.text is not None else None
+        return None if entry is None else _Item(key, tokens=entry[0], warnings=entry[1])
+
+    def _windows_of(self, key: str, text: str) -> _Item | None:
+        assert self.config.text is not None
+        assert self.tokenizer is not None
+        windows, most = self.tokenizer.windows(text), self.config.text.max_windows
+        if not any(any(kept) for _, kept in windows):
+            return None
+        long = (f"notes fill {len(windows)} windows; the first {most} are used",) if len(windows) > most else ()
+        return _Item(key, windows=windows[:most], warnings=long)
 
     @torch.inference_mode()
     def _encode_scan(self, item: _Item) -> None:

@@ -34,4 +34,8 @@ class Encoded:
 
     def keep(self, kept: Bool[Tensor, " b"]) -> Encoded:
         """The same with the modality withheld from the cases where `kept` is false."""
+        if bool(kept.all()):
+            return self
+        if not bool(kept.any()):  # no token of it is looked at any more
+            return Encoded(self.tokens.new_zeros(len(kept), 1, self.tokens.shape[2]), self.mask.new_zeros(len(kept), 1))
         return Encoded.of(self.tokens, self.mask & kept.unsqueeze(1))

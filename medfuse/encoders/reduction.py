@@ -41,7 +41,7 @@ class Reduction(nn.Module):
 
     def forward(self, tokens: Float[Tensor, "*n native"]) -> Float[Tensor, "*n width"]:
         """Tokens of the reduced width."""
-        return (tokens.float() - self.mean) @ self.components
+        return tokens.float() @ self.components - self.mean @ self.components
 
     @torch.no_grad()
     def fit(self, tokens: Float[Tensor, "n native"]) -> Reduction:

@@ -46,16 +46,17 @@ class CrossAttentionFusion(Fusion):
     def forward(self, encoded: Mapping[Modality, Encoded]) -> Fused:
         """Join a batch."""
         plain = means(encoded, self.modalities)
-        normed = [norm(encoded[name].tokens) for name, norm in zip(self.modalities, self.norms, strict=True)]
+        given = [place for place, name in enumerate(self.modalities) if bool(encoded[name].mask.any())]
+        normed = {}
+        if len(given) > 1:
+            normed = {place: self.norms[place](encoded[self.modalities[place]].tokens) for place in given}
         parts = []
         for place, name in enumerate(self.modalities):
             tokens, mask = encoded[name].tokens, encoded[name].mask
-            if not bool(mask.any()):  # no case of the batch has it
+            if place not in given:  # no case of the batch has it
                 parts.append(torch.zeros_like(plain[:, place]))
                 continue
-            others = [
-                other for other, also in enumerate(self.modalities) if other != place and bool(encoded[also].mask.any())
-            ]
+            others = [other for other in given if other != place]
             if others:
                 keys = torch.cat([normed[other] for other in others], dim=1)
                 keys_mask = torch.cat([encoded[self.modalities[other]].mask for other in others], dim=1)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
 from math import factorial
@@ -16,7 +18,8 @@ from medfuse.calibration import pattern_of
 from medfuse.case import MODALITIES, Case, Modality, Note, Prediction, Scan
 from medfuse.encoders.cache import TokenCache, default_cache
 from medfuse.encoders.cases import CaseEncoder, EncodedCase
-from medfuse.model import decide_all, patterns
+from medfuse.encoders.threads import budget
+from medfuse.model import Decided, decide_all, patterns
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -119,20 +122,33 @@ class Predictor:
             The batch, which modalities are left of each case in each pattern (see `pattern_of`) [patterns, B], and the
             logits [patterns, B, C].
         """
-        model, wanted = self.bundle.model, patterns(self.bundle.model.modalities)
-        stream = self.encoder.stream(cases)
-        while batch := list(islice(stream, _BATCH)):
-            decided = decide_all(model, [one.parts for one in batch])
+        wanted = patterns(self.bundle.model.modalities)
+        for batch, decided in self._decided(cases):
             # What a case lacks is withheld from it in every pattern, so that it has exactly no influence: a part that
             # is masked beside other cases and one that is left out differ in the last bit.
             has = pattern_of(decided.present)[None] & np.arange(len(wanted))[:, None]
+            told = batch
             if self.bundle.outliers is not None:
                 said = self.bundle.outliers.warnings(decided.logits[:, -1], decided.vector)
-                batch = [
+                told = [
                     one if line is None or not one.parts else replace(one, warnings=(*one.warnings, line))
                     for one, line in zip(batch, said, strict=True)
                 ]
-            yield batch, has, decided.logits[np.arange(len(batch))[None], has]
+            yield told, has, decided.logits[np.arange(len(batch))[None], has]
+
+    def _decided(self, cases: Iterable[Case]) -> Iterator[tuple[list[EncodedCase], Decided]]:
+        """Batches with what the heads say of them; as many go through the heads at a time as threads may work."""
+        stream, ahead = self.encoder.stream(cases), budget()
+        waiting: deque[tuple[list[EncodedCase], Future[Decided]]] = deque()
+        with ThreadPoolExecutor(ahead) as pool:
+            while batch := list(islice(stream, _BATCH)):
+                waiting.append((batch, pool.submit(decide_all, self.bundle.model, [one.parts for one in batch])))
+                if len(waiting) > ahead:
+                    batch, future = waiting.popleft()
+                    yield batch, future.result()
+            while waiting:
+                batch, future = waiting.popleft()
+                yield batch, future.result()
 
     def calibrated(self, has: Int[ndarray, "p b"], logits: Float[ndarray, "p b c"]) -> Float[ndarray, "p b c"]:
         """Probabilities of what `logits` gave."""
