@@ -25,6 +25,8 @@ def open_desk(places: Places, stamp: tuple[int, ...]) -> Desk:  # noqa: ARG001 -
 
 
 here = Path(__file__).parent
+if str(here.parent) not in sys.path:  # pages import their parts as `dashboard.parts`
+    sys.path.insert(0, str(here.parent))
 # The icons are files of ours: a browser would fetch the picture of a named icon from another server.
 st.set_page_config(page_title="medfuse", page_icon=here / "mark.svg", layout="wide", initial_sidebar_state=230)
 st.logo(here / "logo.svg", size="large", icon_image=here / "mark.svg")
