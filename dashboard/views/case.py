@@ -17,14 +17,16 @@ from medfuse.case import Prediction
 from medfuse.errors import MedfuseError
 from medfuse.review.desk import Desk
 from medfuse.review.reading import Reading
+from medfuse.review.roles import Visitor
 from medfuse.review.texts import Texts
 from medfuse.review.wording import markdown_plain, reader_warnings, value_rows
 from medfuse.review.worklist import with_decisions
 
 desk: Desk = st.session_state["desk"]
 t: Texts = st.session_state["texts"]
+visitor: Visitor = st.session_state["visitor"]
 try:
-    reading = Reading(desk, st.session_state.get("reader", "").strip(), st.query_params.get("study", ""))
+    reading = Reading(desk, visitor.name, st.query_params.get("study", ""), account=visitor.account)
     table = with_decisions(desk.table, desk.store.latest())
     order = list(reading.cases(table["case_id"].tolist()))
 except MedfuseError as error:
@@ -75,9 +77,10 @@ with right:
         model_says(prediction, desk, t)
     for warning in reader_warnings(prediction or Prediction(current), scans, notes):
         st.markdown(f":material/warning: {markdown_plain(warning)}")
-    with st.container(border=True):
-        waiting = [one for one in order if one not in states or states[one] == "read"]
-        decide(reading, case, prediction, next((one for one in waiting if one != current), None), t)
+    if reading.decides:
+        with st.container(border=True):
+            waiting = [one for one in order if one not in states or states[one] == "read"]
+            decide(reading, case, prediction, next((one for one in waiting if one != current), None), t)
     if prediction is not None and not prediction.error:
         why(prediction, variants, explanation, t)
     history(reading, current, t)

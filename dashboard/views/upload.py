@@ -15,6 +15,7 @@ from medfuse.errors import MedfuseError
 from medfuse.imaging import fit_scan
 from medfuse.review.desk import Desk
 from medfuse.review.levels import scan_levels
+from medfuse.review.roles import Visitor
 from medfuse.review.texts import Texts
 from medfuse.review.upload import dropped_case
 from medfuse.review.viewer import arguments, show
@@ -22,6 +23,7 @@ from medfuse.review.wording import markdown_plain, receipt_rows
 
 desk: Desk = st.session_state["desk"]
 t: Texts = st.session_state["texts"]
+visitor: Visitor = st.session_state["visitor"]
 
 
 def classify(case: Case) -> dict:
@@ -44,11 +46,13 @@ def classify(case: Case) -> dict:
 
 
 st.title(t("upload"))
-st.caption(t("upload_help"))
+st.caption(t("upload_help" if visitor.account is None else "upload_help_remote"))
 with st.form("upload", border=True):
     files = st.file_uploader(t("upload_files"), accept_multiple_files=True)
     note = st.text_area(t("upload_note"), height=140, placeholder=t("upload_note_placeholder"))
-    keep = st.text_input(t("upload_keep"), placeholder=t("upload_keep_placeholder"))
+    # A folder of the server is nothing that others may write to.
+    here = visitor.account is None
+    keep = st.text_input(t("upload_keep"), placeholder=t("upload_keep_placeholder")) if here else ""
     asked = st.form_submit_button(t("upload_go"), type="primary", icon=":material/play_arrow:")
 if asked:
     st.session_state.pop("dropped", None)

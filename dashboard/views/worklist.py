@@ -8,6 +8,7 @@ import streamlit as st
 from medfuse.errors import MedfuseError
 from medfuse.review.desk import Desk
 from medfuse.review.reading import Reading, withheld
+from medfuse.review.roles import Visitor
 from medfuse.review.texts import Texts
 from medfuse.review.wording import markdown_plain
 from medfuse.review.worklist import ORDERS, STATES, narrow, urgency_basis, with_decisions
@@ -16,6 +17,7 @@ ROWS = 50  # of a page
 FILTERS = ("text", "states", "labels", "readers", "sites", "unsure", "disagreeing", "order", "page")
 desk: Desk = st.session_state["desk"]
 t: Texts = st.session_state["texts"]
+visitor: Visitor = st.session_state["visitor"]
 BAR = {"min_value": 0, "width": "small"}
 COLUMNS = {
     "case_id": st.column_config.TextColumn(t("case")),
@@ -64,12 +66,11 @@ def clear() -> None:
 
 
 try:
-    reader = st.session_state.get("reader", "").strip()
-    reading = Reading(desk, reader, st.query_params.get("study", ""))
+    reading = Reading(desk, visitor.name, st.query_params.get("study", ""), account=visitor.account)
     table = with_decisions(desk.table, desk.store.latest())
     if reading.role != "open":
         queue = reading.cases(())
-    elif hidden := withheld(desk, reader):
+    elif hidden := withheld(desk, visitor.name):
         table = table[~table["case_id"].isin(hidden)].reset_index(drop=True)
 except MedfuseError as error:
     st.error(markdown_plain(str(error)), icon=":material/error:")

@@ -58,7 +58,7 @@ def test_verify_backup_restore_and_export(
         assert (tmp_path / name).exists()
     assert Cohort.load(tmp_path / "corrected").cases[0].labels == {"infection": 0, "embolism": 1}
     with as_attacker(store) as raw:
-        raw.execute("UPDATE entries SET actor = 'XY'")
+        raw.execute("UPDATE entries SET actor = 'XY' WHERE number = 1")
     code, out, err = run(capsys, monkeypatch, "verify", store, "--anchor", anchor)
     assert (code, err) == (1, "medfuse: entry 1 was changed: its hash does not fit\n")
 
