@@ -84,7 +84,9 @@ rows = [
     {
         t("signin_name"): one.name,
         t("account_role"): role_name(one.role),
-        t("account_by"): ", ".join([*(["argon2"] if one.name in by_password else []), *filter(None, [one.subject])]),
+        t("account_by"): ", ".join(
+            [*([t("signin_password")] if one.name in by_password else []), *filter(None, [one.subject])]
+        ),
         t("state"): t("account_off") if one.disabled else t("account_on"),
     }
     for one in held

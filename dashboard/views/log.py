@@ -26,11 +26,12 @@ def check() -> None:
     if not st.button(t("log_verify"), icon=":material/verified:", type="primary"):
         return
     found = verify(database, anchor=anchor.strip() or None)
+    told = {"entries": found.entries, "faults": len(found.faults)}
+    record(database, "verify", actor=visitor.name or t("nobody_named"), body=told)
     if found.faults:
         for fault in found.faults:
             st.error(markdown_plain(fault), icon=":material/error:")
         return
-    record(database, "verify", actor=visitor.name or t("nobody_named"), body={"entries": found.entries})
     st.success(t("log_whole", entries=found.entries), icon=":material/check:")
     st.code(found.anchor, language=None)
 

@@ -30,13 +30,9 @@ COOKIE = "medfuse_session"
 OPENID_COOKIE = "_streamlit_user"  # Streamlit's, signed; only pages can tell whether it is valid
 LARGEST = 10_000  # bytes of a sign-in
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")  # as `secrets.token_urlsafe(32)` makes it; never one of an OpenID login
-_OPEN = (
-    "/login",
-    "/_stcore/health",
-    "/static/",
-    "/favicon",
-)  # nothing of patients, needed before signing in
-_OPENID = ("/auth/", "/oauth2callback")
+# Nothing of patients, and needed before somebody is signed in.
+_OPEN = ("/login", "/login/openid", "/_stcore/health", "/auth/logout", "/favicon.png")
+_OPENID = ("/auth/login", "/oauth2callback")
 _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": (
@@ -55,9 +51,9 @@ def token_in(cookies: Mapping[str, str]) -> str:
 
 def inside(address: str) -> str:
     """Where to go after signing in: a path of this server; "/" for anything else."""
-    parts = urlsplit(address) if address.isprintable() and "\\" not in address else urlsplit("/")
-    fits = not parts.scheme and not parts.netloc and parts.path.startswith("/") and not address.startswith("//")
-    return address if fits and parts.path != "/login" else "/"
+    if not address.isprintable() or "\\" in address or not address.startswith("/") or address.startswith("//"):
+        return "/"
+    return "/" if urlsplit(address).path.startswith("/login") else address
 
 
 def routes(accounts: Accounts, *, openid: bool) -> list[Route]:
@@ -121,7 +117,7 @@ class Guard:
             return
         path = scope["path"]
         cookies = HTTPConnection(scope).cookies
-        free = path.startswith(_OPEN) or path == "/auth/logout" or (self._openid and path.startswith(_OPENID))
+        free = path in _OPEN or path.startswith("/static/") or (self._openid and path in _OPENID)
         if free or (self._openid and OPENID_COOKIE in cookies) or await run_in_threadpool(self._signed_in, cookies):
             await self._app(scope, receive, send)
             return
