@@ -29,7 +29,11 @@ SERVE = (  # a shell that runs the tests in the background lets its children ign
     "from pathlib import Path; from medfuse.review import serve; from medfuse.review.reach import Reach; "
     "folder, port = Path(sys.argv[1]), int(sys.argv[2]); reach = Reach(login='login' in sys.argv[3:], "
     "openid=folder / 'secrets.toml' if 'openid' in sys.argv[3:] else None); "
+    "from medfuse.config import Config; bundle = folder / 'bundle' if (folder / 'bundle').exists() else None; "
+    "evaluation = folder / 'evaluation' if (folder / 'evaluation').exists() else None; "
+    "image = Config.load(bundle / 'config.yaml').image if bundle else None; "
     "raise SystemExit(serve(cohort=folder / 'cohort', predictions=folder / 'predictions.jsonl', "
+    "bundle=bundle, image=image, evaluation=evaluation, "
     "store=str(folder / 'reviews.sqlite'), reach=reach, port=port, open_browser=False))"
 )
 
