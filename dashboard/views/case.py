@@ -13,6 +13,7 @@ from dashboard.parts.patient import before_of
 from dashboard.parts.place import chosen, header
 from dashboard.parts.reasons import reasons_of, why
 from dashboard.parts.scans import scans_of, stamp_of
+from dashboard.parts.similar import similar_of
 from medfuse.case import Prediction
 from medfuse.errors import MedfuseError
 from medfuse.review.desk import Desk
@@ -83,4 +84,6 @@ with right:
             decide(reading, case, prediction, next((one for one in waiting if one != current), None), t)
     if prediction is not None and not prediction.error:
         why(prediction, variants, explanation, t)
+        if desk.bundle is not None:
+            similar_of(desk, case, t)
     history(reading, current, t)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from dashboard.parts.saved_views import saved_views
 from medfuse.errors import MedfuseError
 from medfuse.review.desk import Desk
 from medfuse.review.reading import Reading, withheld
@@ -76,7 +77,7 @@ except MedfuseError as error:
     st.error(markdown_plain(str(error)), icon=":material/error:")
     st.stop()
 
-left, right = st.columns([3.4, 1], vertical_alignment="bottom")
+left, kept, right = st.columns([2.4, 1, 1], vertical_alignment="bottom")
 left.title(t("worklist"))
 if reading.role != "open":  # in a study the list shows nothing but the reader's own cases and how far they are
     waiting = [one for one in queue if reading.state(one) != "done"]
@@ -111,6 +112,8 @@ if len(failed):
     clickable(failed.head(4 * ROWS), columns=reasons, key="failed")
     st.subheader(t("classified"))
 
+with kept:
+    saved_views(desk, visitor.name, [name for name in FILTERS if name != "page"], t)
 filters = st.columns([1.6, 1.6, 1.6, 1.6, 1.6], vertical_alignment="bottom")
 bound = {"bind": "query-params"}
 text = filters[0].text_input(t("case"), placeholder=t("search_id"), key="text", **bound)
