@@ -1,6 +1,6 @@
 """The dashboard's frame: opens the desk, asks who is reading, and shows one page.
 
-Run by `medfuse dashboard`, or by hand:
+Run by `medfuse dashboard` through `door.py`, or by hand, without a login:
 `streamlit run dashboard/app.py -- --cohort C --predictions P --store sqlite:///reviews.sqlite`.
 """
 
@@ -13,9 +13,13 @@ import streamlit as st
 
 from medfuse.errors import MedfuseError
 from medfuse.review.desk import Desk, Places
-from medfuse.review.study import studies
 from medfuse.review.texts import LANGUAGES, Texts
 from medfuse.review.wording import markdown_plain
+
+here = Path(__file__).parent
+if str(here.parent) not in sys.path:  # pages import their parts as `dashboard.parts`
+    sys.path.insert(0, str(here.parent))
+from dashboard.parts.visitor import choose_study, named, signed_in  # noqa: E402
 
 
 @st.cache_resource(max_entries=4, show_spinner="Opening the cohort …", on_release=lambda desk: desk.store.close())
@@ -24,7 +28,6 @@ def open_desk(places: Places, stamp: tuple[int, ...]) -> Desk:  # noqa: ARG001 -
     return Desk.open(places)
 
 
-here = Path(__file__).parent
 # The icons are files of ours: a browser would fetch the picture of a named icon from another server.
 st.set_page_config(page_title="medfuse", page_icon=here / "mark.svg", layout="wide", initial_sidebar_state=230)
 st.logo(here / "logo.svg", size="large", icon_image=here / "mark.svg")
@@ -41,40 +44,28 @@ with st.sidebar:
         "Language · Sprache", list(LANGUAGES), format_func=LANGUAGES.get, key="lang", bind="query-params"
     )
 t = st.session_state["texts"] = Texts(language if language in LANGUAGES else "en")
+visitor = signed_in(desk, head, openid=places.openid, t=t) if places.login else named(head, t)
+st.session_state["visitor"] = visitor
 
 # Not in a folder "pages": Streamlit would run such files without this one if the first address asked for were theirs.
 pages = [
-    st.Page("views/worklist.py", title=t("worklist"), icon=":material/list_alt:", default=True),
-    st.Page("views/case.py", title=t("case"), icon=":material/radiology:", url_path="case"),
-    st.Page("views/studies.py", title=t("studies"), icon=":material/groups:", url_path="studies"),
-    st.Page("views/evaluation.py", title=t("performance"), icon=":material/monitoring:", url_path="evaluation"),
+    st.Page(f"views/{name}.py", title=t(title), icon=f":material/{icon}:", default=name == "worklist", url_path=name)
+    for name, title, icon, shown in (
+        ("worklist", "worklist", "list_alt", True),
+        ("case", "case", "radiology", True),
+        ("studies", "studies", "groups", True),
+        ("upload", "upload", "upload_file", desk.bundle is not None and visitor.may("read")),
+        ("evaluation", "performance", "monitoring", True),
+        ("model", "model", "deployed_code", desk.bundle is not None),
+        ("accounts", "accounts", "manage_accounts", places.login and visitor.may("accounts")),
+        ("log", "log", "history", visitor.may("verify")),
+    )
+    if shown
 ]
-if desk.bundle is not None:
-    pages.insert(3, st.Page("views/upload.py", title=t("upload"), icon=":material/upload_file:", url_path="upload"))
-    pages.append(st.Page("views/model.py", title=t("model"), icon=":material/deployed_code:", url_path="model"))
 page = st.navigation(pages)
 with head:
-    st.text_input(
-        t("reader"), key="reader", placeholder=t("reader_placeholder"), max_chars=200, help=t("reader_help"),
-        bind="query-params",
-    )  # fmt: skip
-    reader = st.session_state["reader"].strip()
-    if reader:
-        done = desk.store.progress().by_reader.get(reader, 0)
-        st.caption(t("reviewed_of", done=done, count=len(desk.predictions)))
-        mine = [name for name, one in studies(desk.store).items() if reader in (*one.readers, one.arbiter)]
-        asked = st.query_params.get("study", "")
-        if mine:
-            which = st.selectbox(
-                t("study"), ["", *mine], index=[*["", *mine]].index(asked) if asked in mine else 0,
-                format_func=lambda one: one or t("no_study"), help=t("study_help"),
-            )  # fmt: skip
-            if which != asked:
-                st.query_params["study"] = which
-                st.query_params.pop("case", None)
-                st.rerun()
-        elif asked:
-            del st.query_params["study"]
+    if visitor.name:
+        choose_study(desk, visitor, t)
 with st.sidebar:
     st.divider()
     st.caption(f"{t('cohort')}: {markdown_plain(desk.cohort.name)}")

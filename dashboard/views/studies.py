@@ -14,6 +14,8 @@ from medfuse.review.arbitration import CaseResult, reader_progress, results
 from medfuse.review.desk import Desk
 from medfuse.review.export import write_csv
 from medfuse.review.figures import figure_text
+from medfuse.review.log import record
+from medfuse.review.roles import Visitor
 from medfuse.review.study import AIS, Study, create_study, studies
 from medfuse.review.study_agreement import study_agreement
 from medfuse.review.texts import Texts
@@ -21,7 +23,8 @@ from medfuse.review.wording import markdown_plain, told
 
 desk: Desk = st.session_state["desk"]
 t: Texts = st.session_state["texts"]
-reader = st.session_state.get("reader", "").strip()
+visitor: Visitor = st.session_state["visitor"]
+reader = visitor.name
 
 
 def join(name: str) -> None:
@@ -46,7 +49,7 @@ def set_up() -> None:
         cases=tuple(desk.table["case_id"].head(int(count))), reads=int(reads), ai=ai, arbiter=arbiter.strip(),
     )  # fmt: skip
     try:
-        create_study(desk.store, wanted, actor=reader or "nobody named")
+        create_study(desk.store, wanted, actor=reader or t("nobody_named"))
     except MedfuseError as error:
         st.error(markdown_plain(str(error)), icon=":material/error:")
         return
@@ -75,7 +78,8 @@ def show_study(study: Study) -> None:
     if not finished:
         st.info(t("study_unfinished"), icon=":material/visibility_off:")
         return
-    outcome(study)
+    if visitor.may("see_all"):
+        outcome(study)
 
 
 def outcome(study: Study) -> None:
@@ -125,6 +129,16 @@ def vars_of(figure: Agreement) -> dict[str, float | None]:
     return {"value": figure.value if known else None, "low": figure.low, "high": figure.high}
 
 
+def exported() -> None:
+    record(
+        desk.store.database,
+        "export",
+        actor=reader or t("nobody_named"),
+        cohort=desk.store.cohort,
+        body={"format": "csv"},
+    )
+
+
 def export() -> None:
     """All decisions as a table that no spreadsheet takes for formulas."""
     with TemporaryDirectory() as folder:
@@ -133,22 +147,24 @@ def export() -> None:
         content = out.read_bytes()
     st.download_button(
         t("export_csv"), content, file_name="reviews.csv", mime="text/csv", icon=":material/download:",
-        help=t("export_help"), on_click="ignore",
+        help=t("export_help"), on_click=exported,
     )  # fmt: skip
 
 
 st.title(t("studies"))
 try:
     existing = studies(desk.store)
-    if not existing:
-        st.info(t("no_studies"), icon=":material/groups:")
-    for one in reversed(existing.values()):
+    mine = {name: one for name, one in existing.items() if reader in (*one.readers, one.arbiter)}
+    shown = existing if visitor.may("see_all") else mine
+    if not shown:
+        st.info(t("no_studies" if visitor.may("studies") else "no_studies_yours"), icon=":material/groups:")
+    for one in reversed(shown.values()):
         show_study(one)
 except MedfuseError as error:
     st.error(markdown_plain(str(error)), icon=":material/error:")
     st.stop()
-with st.expander(t("study_new"), expanded=not existing):
-    set_up()
-in_study = any(reader in (*one.readers, one.arbiter) for one in existing.values())
-if not in_study:  # a reader of a study would find the others' decisions in it
+if visitor.may("studies"):
+    with st.expander(t("study_new"), expanded=not existing):
+        set_up()
+if visitor.may("export") and not mine:  # a reader of a study would find the others' decisions in it
     export()

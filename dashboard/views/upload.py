@@ -6,33 +6,31 @@ from pathlib import Path
 
 import streamlit as st
 
+from dashboard.parts.answer import model_says
+from dashboard.parts.predictor import predictor_of
+from dashboard.parts.reasons import moved
+from dashboard.parts.scans import stamp_of
 from medfuse.case import Case
 from medfuse.errors import MedfuseError
 from medfuse.imaging import fit_scan
-from medfuse.review.charts import CHART_CONFIG, contribution_bars, probability_bars
 from medfuse.review.desk import Desk
 from medfuse.review.levels import scan_levels
+from medfuse.review.roles import Visitor
 from medfuse.review.texts import Texts
 from medfuse.review.upload import dropped_case
 from medfuse.review.viewer import arguments, show
-from medfuse.review.wording import influence, markdown_plain, receipt_rows, rests_on, verdict
+from medfuse.review.wording import markdown_plain, receipt_rows
 
 desk: Desk = st.session_state["desk"]
 t: Texts = st.session_state["texts"]
-
-
-@st.cache_resource(max_entries=1, show_spinner=False)
-def predictor_of(bundle: Path, stamp: int):  # noqa: ARG001 - part of the cache key
-    from medfuse.inference import Predictor
-
-    return Predictor.load(bundle)
+visitor: Visitor = st.session_state["visitor"]
 
 
 def classify(case: Case) -> dict:
     """The result and what to show of the scans, so that the files can go."""
     with st.status(t("classifying"), expanded=True) as status:
         st.write(t("loading_model"))
-        predictor = predictor_of(desk.bundle, (desk.bundle / "receipt.json").stat().st_mtime_ns)
+        predictor = predictor_of(desk.bundle, stamp_of(desk.bundle / "receipt.json"))
         st.write(t("reading_files"))
         shown = []
         for scan in case.scans:
@@ -48,11 +46,13 @@ def classify(case: Case) -> dict:
 
 
 st.title(t("upload"))
-st.caption(t("upload_help"))
+st.caption(t("upload_help" if visitor.account is None else "upload_help_remote"))
 with st.form("upload", border=True):
     files = st.file_uploader(t("upload_files"), accept_multiple_files=True)
     note = st.text_area(t("upload_note"), height=140, placeholder=t("upload_note_placeholder"))
-    keep = st.text_input(t("upload_keep"), placeholder=t("upload_keep_placeholder"))
+    # A folder of the server is nothing that others may write to.
+    here = visitor.account is None
+    keep = st.text_input(t("upload_keep"), placeholder=t("upload_keep_placeholder")) if here else ""
     asked = st.form_submit_button(t("upload_go"), type="primary", icon=":material/play_arrow:")
 if asked:
     st.session_state.pop("dropped", None)
@@ -68,16 +68,9 @@ if found is None:
 prediction = found["prediction"]
 left, right = st.columns([1.75, 1], gap="medium")
 with right:
-    if prediction.error:
-        st.error(markdown_plain(f"{t('not_classified')} {prediction.error}"), icon=":material/error:")
-    else:
-        say = st.warning if prediction.abstain else st.success
-        say(markdown_plain(verdict(prediction, task=desk.cohort.task, texts=t)))
-        if missing := rests_on(prediction, texts=t):
-            st.info(markdown_plain(missing), icon=":material/info:")
-        st.plotly_chart(probability_bars(prediction), config=CHART_CONFIG, key="probabilities")
-        st.plotly_chart(contribution_bars(prediction), config=CHART_CONFIG, key="contributions")
-        st.caption(markdown_plain(influence(prediction, texts=t) or ""))
+    model_says(prediction, desk, t)
+    if not prediction.error:
+        moved(prediction, t)
     for warning in prediction.warnings:
         st.markdown(f":material/warning: {markdown_plain(warning)}")
 with left:

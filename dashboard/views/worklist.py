@@ -5,9 +5,11 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from dashboard.parts.saved_views import saved_views
 from medfuse.errors import MedfuseError
 from medfuse.review.desk import Desk
 from medfuse.review.reading import Reading, withheld
+from medfuse.review.roles import Visitor
 from medfuse.review.texts import Texts
 from medfuse.review.wording import markdown_plain
 from medfuse.review.worklist import ORDERS, STATES, narrow, urgency_basis, with_decisions
@@ -16,6 +18,7 @@ ROWS = 50  # of a page
 FILTERS = ("text", "states", "labels", "readers", "sites", "unsure", "disagreeing", "order", "page")
 desk: Desk = st.session_state["desk"]
 t: Texts = st.session_state["texts"]
+visitor: Visitor = st.session_state["visitor"]
 BAR = {"min_value": 0, "width": "small"}
 COLUMNS = {
     "case_id": st.column_config.TextColumn(t("case")),
@@ -64,18 +67,17 @@ def clear() -> None:
 
 
 try:
-    reader = st.session_state.get("reader", "").strip()
-    reading = Reading(desk, reader, st.query_params.get("study", ""))
+    reading = Reading(desk, visitor.name, st.query_params.get("study", ""), account=visitor.account)
     table = with_decisions(desk.table, desk.store.latest())
     if reading.role != "open":
         queue = reading.cases(())
-    elif hidden := withheld(desk, reader):
+    elif hidden := withheld(desk, visitor.name):
         table = table[~table["case_id"].isin(hidden)].reset_index(drop=True)
 except MedfuseError as error:
     st.error(markdown_plain(str(error)), icon=":material/error:")
     st.stop()
 
-left, right = st.columns([3.4, 1], vertical_alignment="bottom")
+left, kept, right = st.columns([2.4, 1, 1], vertical_alignment="bottom")
 left.title(t("worklist"))
 if reading.role != "open":  # in a study the list shows nothing but the reader's own cases and how far they are
     waiting = [one for one in queue if reading.state(one) != "done"]
@@ -110,6 +112,8 @@ if len(failed):
     clickable(failed.head(4 * ROWS), columns=reasons, key="failed")
     st.subheader(t("classified"))
 
+with kept:
+    saved_views(desk, visitor.name, [name for name in FILTERS if name != "page"], t)
 filters = st.columns([1.6, 1.6, 1.6, 1.6, 1.6], vertical_alignment="bottom")
 bound = {"bind": "query-params"}
 text = filters[0].text_input(t("case"), placeholder=t("search_id"), key="text", **bound)

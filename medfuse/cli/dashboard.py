@@ -18,17 +18,35 @@ def dashboard(
     reviews: Annotated[Path, typer.Option(help="Folder for predictions and the store of decisions.")] = Path(
         "medfuse-review"
     ),
+    store: Annotated[str, typer.Option(help="File or URL of the decisions; default: in the folder of reviews.")] = "",
+    address: Annotated[str, typer.Option(help="IP address to listen on; beyond this machine a login is asked for.")] = (
+        "127.0.0.1"
+    ),
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8501,
+    login: Annotated[
+        bool, typer.Option("--login", help="Ask for a login on this machine too (behind a proxy).")
+    ] = False,
+    openid: Annotated[Path | None, typer.Option(help="TOML file with Streamlit's [auth]: OpenID Connect.")] = None,
+    certificate: Annotated[Path | None, typer.Option(help="TLS certificate, PEM.")] = None,
+    key: Annotated[Path | None, typer.Option(help="Private key of the certificate, PEM.")] = None,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
 ) -> None:
-    """Review predictions in the browser; listens on this machine only.
+    """Review predictions in the browser; listens on this machine only, unless told otherwise.
 
     Example: medfuse dashboard --bundle runs/phantoms --cohort cohorts/phantoms --evaluation runs/phantoms-evaluation
     """
     from medfuse.bundle import verify
     from medfuse.cohort import Cohort
+    from medfuse.review.access import Accounts
+    from medfuse.review.database import Database
+    from medfuse.review.reach import Reach
 
     digest, read = verify(bundle), Cohort.load(cohort)
+    reach = Reach(address=address, login=login, openid=openid, certificate=certificate, key=key)
+    store = store or str(reviews / "reviews.sqlite")
+    database = Database(store)
+    reach.check(Accounts(database))  # before the cases are classified, which takes long
+    database.close()
     import re
 
     from medfuse.config import Config
@@ -46,8 +64,9 @@ def dashboard(
         evaluation = bundle.parent / "evaluation" / bundle.name
     from medfuse.review import serve
 
-    typer.echo(f"medfuse dashboard on http://127.0.0.1:{port} (Ctrl-C stops it)")
-    store = str(reviews / "reviews.sqlite")
+    typer.echo(f"medfuse dashboard on {reach.url}:{port} (Ctrl-C stops it)")
+    if not reach.local and certificate is None:
+        typer.echo("without --certificate passwords travel readable: put a proxy with TLS before it", err=True)
     raise typer.Exit(
         serve(
             cohort=cohort,
@@ -56,6 +75,7 @@ def dashboard(
             evaluation=evaluation,
             bundle=bundle,
             image=image,
+            reach=reach,
             port=port,
             open_browser=browser,
         )

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from medfuse.review.store import ReviewStore
 
 Store = Annotated[str, typer.Argument(metavar="STORE", help="File of decisions, or its URL (postgresql://…).")]
+Actor = Annotated[str, typer.Option("--as", help="Who does this; default: the user of this machine.")]
+PasswordFile = Annotated[Path | None, typer.Option(help="Its first line is the password; else it is asked.")]
 CohortDir = Annotated[Path, typer.Option("--cohort", "-c", help="Folder of the cohort that is read.")]
 
 app = typer.Typer(
@@ -83,20 +85,25 @@ def verify(
 
 
 @app.command()
-def backup(store: Store, out: Annotated[Path, typer.Argument(metavar="OUT", help="File to make.")]) -> None:
+def backup(
+    store: Store, out: Annotated[Path, typer.Argument(metavar="OUT", help="File to make.")], *, actor: Actor = ""
+) -> None:
     """Copy the store while others go on using it; the copy is verified before it counts.
 
     Example: medfuse review backup medfuse-review/reviews.sqlite backups/monday
     """
     from medfuse.review.backup import backup as run
 
-    found = run(_existing(store), out)
+    found = run(_existing(store), out, actor=actor or _me())
     typer.echo(f"{found.entries} entries in {out}; anchor {found.anchor}")
 
 
 @app.command()
 def restore(
-    source: Annotated[Path, typer.Argument(metavar="BACKUP", help="What `medfuse review backup` made.")], store: Store
+    source: Annotated[Path, typer.Argument(metavar="BACKUP", help="What `medfuse review backup` made.")],
+    store: Store,
+    *,
+    actor: Actor = "",
 ) -> None:
     """Fill a new store from a backup, of SQLite or PostgreSQL into either.
 
@@ -105,7 +112,7 @@ def restore(
     from medfuse.review.backup import restore as run
     from medfuse.review.database import Database
 
-    found = run(source, Database(store))
+    found = run(source, Database(store), actor=actor or _me())
     typer.echo(f"{found.entries} entries restored; anchor {found.anchor}")
 
 
@@ -117,14 +124,19 @@ def export(
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write; of a cohort, the folder.")],
     as_format: Annotated[Format, typer.Option("--format", help="What it is for.")] = Format.csv,
     study: Annotated[str, typer.Option(help="The decisions of this reading study.")] = "",
+    actor: Actor = "",
 ) -> None:
     """Write the decisions: all of them (csv), or those that count as FHIR or as a cohort with corrected labels.
 
     Example: medfuse review export medfuse-review/reviews.sqlite --cohort cohorts/ward --format cohort --out corrected
     """
     from medfuse.review.export import final_decisions, write_cohort, write_csv
+    from medfuse.review.log import record
 
     reviews, read = _reviews(store, cohort)
+    # Written down before: what left the store is known even if the program ends in between.
+    told = {"format": as_format.value}
+    record(reviews.database, "export", actor=actor or _me(), cohort=read.name, study=study, body=told)
     if as_format is Format.csv:
         typer.echo(f"{write_csv(reviews, out, study=study)} decisions in {out}")
     elif as_format is Format.fhir:
@@ -153,7 +165,7 @@ def study(
     arbiter: Annotated[str, typer.Option(help="Who decides where they disagree.")] = "",
     split: Annotated[str, typer.Option(help="Only the cases of this split.")] = "",
     seed: Annotated[int, typer.Option(min=0, help="Of the assignment.")] = 0,
-    actor: Annotated[str, typer.Option("--as", help="Who sets it up; default: the user of this machine.")] = "",
+    actor: Actor = "",
 ) -> None:
     """Set up a blinded reading study; it is never changed afterwards.
 
@@ -222,31 +234,49 @@ def add_user(
     *,
     role: Annotated[AsRole, typer.Option(help="What the account may do.")] = AsRole.reader,
     subject: Annotated[str, typer.Option(help="'ISSUER SUB' or e-mail at the OpenID provider; then no password.")] = "",
-    password_file: Annotated[
-        Path | None, typer.Option(help="Its first line is the password; else it is asked.")
-    ] = None,
-    actor: Annotated[str, typer.Option("--as", help="Who does this; default: the user of this machine.")] = "",
+    password_file: PasswordFile = None,
+    actor: Actor = "",
 ) -> None:
     """Let a person sign in, with a password or by OpenID Connect.
 
     Example: medfuse review user add medfuse-review/reviews.sqlite AB --role reader
     """
-    from medfuse.errors import MedfuseError
-    from medfuse.review.access import Account, Accounts
+    from medfuse.review.access import Accounts
     from medfuse.review.database import Database
+    from medfuse.review.roles import Account
 
-    password = ""
-    if password_file is not None:
-        try:
-            password = password_file.read_text(encoding="utf-8").split("\n", 1)[0].rstrip("\r")
-        except (OSError, UnicodeDecodeError) as error:
-            message = f"{password_file}: the password cannot be read"
-            raise MedfuseError(message) from error
-    elif not subject:
-        password = str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+    password = _password(password_file) if password_file is not None or not subject else ""
     accounts = Accounts(Database(store))
     accounts.add(Account(name, role.value, subject=subject), password=password, actor=actor or _me())
     typer.echo(f"{name} may sign in as {role.value}")
+
+
+@user.command("change")
+def change_user(
+    store: Store,
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    *,
+    role: Annotated[AsRole | None, typer.Option(help="What the account may do from now on.")] = None,
+    password: Annotated[bool, typer.Option("--password", help="Ask for a new password.")] = False,
+    password_file: PasswordFile = None,
+    enable: Annotated[bool, typer.Option("--enable", help="Let a disabled account sign in again.")] = False,
+    actor: Actor = "",
+) -> None:
+    """Change an account's role or password; a new password ends its sessions.
+
+    Example: medfuse review user change medfuse-review/reviews.sqlite AB --role arbiter
+    """
+    from medfuse.errors import MedfuseError
+    from medfuse.review.access import Accounts
+
+    if not (role or password or password_file or enable):
+        message = "nothing to change: give --role, --password, --password-file or --enable"
+        raise MedfuseError(message)
+    accounts = Accounts(_existing(store))
+    new = _password(password_file) if password or password_file else None
+    state = False if enable else None
+    accounts.change(name, role=role.value if role else None, password=new, disabled=state, actor=actor or _me())
+    typer.echo(f"{name} was changed")
 
 
 @user.command("disable")
@@ -254,7 +284,7 @@ def disable_user(
     store: Store,
     name: Annotated[str, typer.Argument(metavar="NAME")],
     *,
-    actor: Annotated[str, typer.Option("--as", help="Who does this; default: the user of this machine.")] = "",
+    actor: Actor = "",
 ) -> None:
     """End an account and its sessions; what the person decided stays.
 
@@ -301,6 +331,19 @@ def _reviews(store: str, folder: Path) -> tuple[ReviewStore, Cohort]:
 
     cohort = Cohort.load(folder)
     return ReviewStore(_existing(store), cohort=cohort.name, labels=cohort.labels, task=cohort.task), cohort
+
+
+def _password(file: Path | None) -> str:
+    """The first line of a file, or what is typed twice."""
+    from medfuse.errors import MedfuseError
+
+    if file is None:
+        return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+    try:
+        return file.read_text(encoding="utf-8").split("\n", 1)[0].rstrip("\r")
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"{file}: the password cannot be read"
+        raise MedfuseError(message) from error
 
 
 def _me() -> str:

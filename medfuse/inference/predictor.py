@@ -150,6 +150,12 @@ class Predictor:
                 batch, future = waiting.popleft()
                 yield batch, future.result()
 
+    def vectors(self, cases: Iterable[Case]) -> Iterator[tuple[list[EncodedCase], Float[ndarray, "b d"]]]:
+        """The fused vectors of batches of cases, with all that is there of each."""
+        stream = self.encoder.stream(cases)
+        while batch := list(islice(stream, _BATCH)):
+            yield batch, decide_all(self.bundle.model, [one.parts for one in batch]).vector
+
     def calibrated(self, has: Int[ndarray, "p b"], logits: Float[ndarray, "p b c"]) -> Float[ndarray, "p b c"]:
         """Probabilities of what `logits` gave."""
         return np.stack([self.bundle.calibration.probability(z, h) for h, z in zip(has, logits, strict=True)])

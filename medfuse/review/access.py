@@ -1,79 +1,36 @@
-"""Who may do what: accounts with a role and a password or an OpenID subject, and sessions that end by themselves."""
+"""Who may sign in: accounts with a role and a password or an OpenID subject, and sessions that end by themselves."""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, false, func, insert, select, update
 
-from medfuse.errors import MedfuseError
-from medfuse.review.chain import Entry, append, entry_of, lock
+from medfuse.review.chain import Entry, append, canonical, entry_of, lock
 from medfuse.review.database import Database
 from medfuse.review.decision import NAME_LIMIT, ReviewError
+from medfuse.review.roles import PERMISSIONS, AccessError, Account, Role
 from medfuse.review.schema import ACCOUNTS, ENTRIES, SESSIONS
 from medfuse.review.verify import account_digest
 
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
 
-Role = Literal["reader", "arbiter", "admin", "auditor"]
-Permission = Literal["read", "arbitrate", "see_all", "export", "studies", "accounts", "backup", "verify"]
-PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
-    "reader": frozenset({"read"}),
-    "arbiter": frozenset({"read", "arbitrate"}),
-    "admin": frozenset({"see_all", "export", "studies", "accounts", "backup", "verify"}),
-    "auditor": frozenset({"see_all", "export", "verify"}),
-}
-
 SHORTEST = 12  # characters of a password
 FAILURES, LOCKED = 5, timedelta(minutes=15)  # so many wrong passwords within this time, and none is tried for as long
 IDLE, LONGEST = timedelta(minutes=15), timedelta(hours=12)  # a session ends after this time unused, and after this one
 _TOUCH = timedelta(seconds=30)  # how often the use of a session is written down
+OVER = "this login is over; sign in again"
 _REFUSED = (
     f"the name or the password is not right; after {FAILURES} wrong ones no more is tried for "
     f"{LOCKED.seconds // 60} minutes"
 )
-
-
-class AccessError(MedfuseError):
-    """Somebody may not do this."""
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """A person who may sign in.
-
-    Attributes:
-        name: The reader's name, as it stands in decisions.
-        role: What the person may do, by `PERMISSIONS`.
-        subject: The person at the OpenID provider: `ISSUER SUB`, or a verified e-mail address; may be empty.
-        disabled: Whether signing in is over; what the person decided stays.
-    """
-
-    name: str
-    role: Role
-    subject: str = ""
-    disabled: bool = False
-
-    def may(self, permission: Permission) -> bool:
-        """Whether the role has a permission."""
-        return not self.disabled and permission in PERMISSIONS[self.role]
-
-    def require(self, permission: Permission) -> None:
-        """Refuse what the role does not have.
-
-        Raises:
-            AccessError: If it has not.
-        """
-        if not self.may(permission):
-            message = f"a {self.role} may not do this; it needs the permission '{permission}'"
-            raise AccessError(message)
 
 
 class Accounts:
@@ -104,6 +61,13 @@ class Accounts:
         with self._reading() as connection:
             rows = connection.execute(select(ACCOUNTS).order_by(ACCOUNTS.c.name)).mappings().all()
         return tuple(_account_of(row) for row in rows)
+
+    def can_sign_in(self, *, openid: bool) -> tuple[str, ...]:
+        """Names of those who can sign in: by password, and with `openid` also by their subject."""
+        by = (ACCOUNTS.c.password != "") | ((ACCOUNTS.c.subject != "") if openid else false())
+        with self._reading() as connection:
+            names = connection.execute(select(ACCOUNTS.c.name).where(by, ACCOUNTS.c.disabled.is_(false())))
+            return tuple(names.scalars())
 
     def add(self, account: Account, *, password: str = "", actor: str) -> None:
         """Make an account.
@@ -202,21 +166,32 @@ class Accounts:
         return token
 
     def sign_in_with(self, claims: Mapping[str, Any]) -> str:
-        """Open a session for who was signed in by the OpenID provider.
+        """The session of who was signed in by the OpenID provider; each login opens one, once.
+
+        A browser keeps its login for longer than a session may last, so a login whose session is over opens no other.
 
         Args:
             claims: Of the verified ID token, as Streamlit's `st.user` holds them.
 
+        Returns:
+            The session's token.
+
         Raises:
-            AccessError: If no account has this subject.
+            AccessError: If no account has this subject, or the login's session is over.
         """
         account = self.of_claims(claims)
         if account is None:
             message = "no account belongs to this login; an admin can make one with `medfuse review user add --subject`"
             raise AccessError(message)
+        token = canonical([str(claims.get(name, "")) for name in ("iss", "sub", "iat", "nonce")])
+        with self._reading() as connection:
+            if connection.execute(select(SESSIONS.c.token).where(SESSIONS.c.token == _digest(token))).first():
+                return token
         with self._database.writing("the sign-in was not stored") as connection:
             lock(connection)
-            return self._open(connection, account.name, by="openid")
+            if connection.execute(select(ENTRIES.c.number).where(ENTRIES.c.key == _digest(token))).first():
+                raise AccessError(OVER)
+            return self._open(connection, account.name, by="openid", token=token)
 
     def of_claims(self, claims: Mapping[str, Any]) -> Account | None:
         """The account of an OpenID login: by issuer and subject, else by an e-mail address that was verified."""
@@ -230,8 +205,13 @@ class Accounts:
                     return None if row["disabled"] else _account_of(row)
         return None
 
-    def of_token(self, token: str) -> Account | None:
-        """Whose session this is; None if there is none, it was unused or lasted for too long, or the account is off."""
+    def of_token(self, token: str, *, used: bool = True) -> Account | None:
+        """Whose session this is; None if there is none, it was unused or lasted for too long, or the account is off.
+
+        Args:
+            token: Of `sign_in` or `sign_in_with`.
+            used: Whether this is a use of the session; a page that only looks whether it still may be shown is none.
+        """
         digest, now = _digest(token), self._now()
         query = (
             select(SESSIONS.c.seen_at, ENTRIES)
@@ -252,10 +232,10 @@ class Accounts:
             return None
         if account is None or account["disabled"]:
             return None
-        if now - seen > _TOUCH:
+        if used and now - seen > _TOUCH:
             with self._database.writing("the session was not stored") as connection:
-                used = update(SESSIONS).where(SESSIONS.c.token == digest)
-                connection.execute(used.values(seen_at=now.isoformat(timespec="microseconds")))
+                touched = update(SESSIONS).where(SESSIONS.c.token == digest)
+                connection.execute(touched.values(seen_at=now.isoformat(timespec="microseconds")))
         return _account_of(account)
 
     def sign_out(self, token: str) -> None:
@@ -272,10 +252,13 @@ class Accounts:
     def _reading(self) -> Any:
         return self._database.reading(f"{self._database.where}: the accounts cannot be read")
 
-    def _open(self, connection: Connection, name: str, *, by: str) -> str:
-        token, now = secrets.token_urlsafe(32), self._now()
+    def _open(self, connection: Connection, name: str, *, by: str, token: str = "") -> str:
+        """A session of this token, or of one that is drawn."""
+        key, now = _digest(token) if token else None, self._now()
+        token = token or secrets.token_urlsafe(32)
         body = {"token": _digest(token), "by": by}
-        entry, _ = append(connection, lock(connection), Entry(actor=name, action="sign_in", body=body), at=now)
+        signed = Entry(actor=name, action="sign_in", key=key, body=body)
+        entry, _ = append(connection, lock(connection), signed, at=now)
         row = {"token": body["token"], "entry": entry.number, "seen_at": now.isoformat(timespec="microseconds")}
         connection.execute(insert(SESSIONS).values(**row))
         return token

@@ -18,6 +18,7 @@ from sqlalchemy import insert, select, update
 from medfuse.review.chain import canonical
 from medfuse.review.database import Database
 from medfuse.review.decision import ReviewError
+from medfuse.review.log import record
 from medfuse.review.schema import ACCOUNTS, ENTRIES, HEAD, REVISION
 from medfuse.review.verify import Verification, check, verify
 
@@ -26,12 +27,13 @@ _TABLES = {table.name: table for table in (ENTRIES, ACCOUNTS)}  # who is signed 
 _BATCH = 500  # rows that are inserted at once
 
 
-def backup(database: Database, out: Path) -> Verification:
+def backup(database: Database, out: Path, *, actor: str = "") -> Verification:
     """Copy a store while others go on using it: SQLite as a file of SQLite, PostgreSQL as JSON lines.
 
     Args:
         database: The store.
         out: The file to make; it must not exist.
+        actor: Who asks for it; then the store's log tells of it, after the copy.
 
     Returns:
         What verifying the copy found; it has no faults.
@@ -60,11 +62,21 @@ def backup(database: Database, out: Path) -> Verification:
     finally:
         for rest in (partial, *(partial.with_name(partial.name + tail) for tail in ("-wal", "-shm"))):
             rest.unlink(missing_ok=True)
+    if actor:
+        record(database, "backup", actor=actor, body={"anchor": found.anchor})
     return found
 
 
-def restore(source: Path, database: Database) -> Verification:
+def restore(source: Path, database: Database, *, actor: str = "") -> Verification:
     """Fill an empty store from a backup, of either kind; all of it or nothing.
+
+    Args:
+        source: What `backup` made.
+        database: The empty store.
+        actor: Who asks for it; then the log tells of it, after the entries of the backup.
+
+    Returns:
+        What verifying the restored entries found; it has no faults.
 
     Raises:
         ReviewError: If the backup is damaged or does not verify, or the store is not empty.
@@ -83,6 +95,8 @@ def restore(source: Path, database: Database) -> Verification:
         if found.faults:
             message = f"{source}: the backup does not verify and was not restored: {found.faults[0]}"
             raise ReviewError(message)
+    if actor:
+        record(database, "restore", actor=actor, body={"anchor": found.anchor})
     return found
 
 

@@ -32,6 +32,8 @@ class Places:
         evaluation: The folder that `medfuse evaluate` wrote, if there is one.
         bundle: The bundle's folder, for reasons and for cases that are dropped in; None only reviews.
         image: How scans were fitted for the network.
+        login: Whether a login is asked for.
+        openid: Whether there is a provider of OpenID Connect to sign in at.
     """
 
     cohort: Path
@@ -40,12 +42,15 @@ class Places:
     evaluation: Path | None = None
     bundle: Path | None = None
     image: ImageConfig = field(default_factory=ImageConfig)
+    login: bool = False
+    openid: bool = False
 
     def arguments(self) -> list[str]:
         """The places as command-line arguments."""
         given = ["--cohort", str(self.cohort), "--predictions", str(self.predictions), "--store", self.store]
         given += ["--image", self.image.model_dump_json()]
         given += ["--bundle", str(self.bundle)] if self.bundle else []
+        given += [*(["--login"] if self.login else []), *(["--openid"] if self.openid else [])]
         return given if self.evaluation is None else [*given, "--evaluation", str(self.evaluation)]
 
     @classmethod
@@ -58,6 +63,8 @@ class Places:
         parser.add_argument("--evaluation", type=Path)
         parser.add_argument("--bundle", type=Path)
         parser.add_argument("--image", type=ImageConfig.model_validate_json, default=ImageConfig())
+        parser.add_argument("--login", action="store_true")
+        parser.add_argument("--openid", action="store_true")
         return cls(**vars(parser.parse_args(arguments)))
 
     def stamp(self) -> tuple[int, ...]:

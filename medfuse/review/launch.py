@@ -1,4 +1,4 @@
-"""Starting the dashboard: Streamlit on this machine only, with what it may show and send turned down."""
+"""Starting the dashboard: Streamlit with what it may show and send turned down, on this machine alone by default."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from time import monotonic, sleep
 from medfuse.config import ImageConfig
 from medfuse.errors import MedfuseError
 from medfuse.resources import shipped
+from medfuse.review.access import Accounts
 from medfuse.review.desk import Desk, Places
+from medfuse.review.reach import Reach
 
-ADDRESS = "127.0.0.1"  # the dashboard has no log-in, so it is never reachable from another machine
 START_SECONDS = 60.0  # how long a browser waits for the server
 _OPTIONS: Mapping[str, str] = {
-    "server.address": ADDRESS,
     "server.headless": "true",
     "server.fileWatcherType": "none",
     "server.runOnSave": "false",
@@ -51,13 +51,17 @@ _OPTIONS: Mapping[str, str] = {
 }
 
 
-def command(places: Places, *, port: int) -> list[str]:
+def command(places: Places, *, port: int, reach: Reach | None = None) -> list[str]:
     """The command line that runs the dashboard."""
-    options = [part for name, value in _OPTIONS.items() for part in (f"--{name}", value)]
-    # Refusing other host names keeps a web page from reaching the dashboard under a name of its own (DNS rebinding).
-    hosts = [part for host in (ADDRESS, "localhost") for part in ("--server.allowedHosts", host)]
-    run = [sys.executable, "-m", "streamlit", "run", str(shipped("dashboard") / "app.py")]
-    return [*run, *options, *hosts, "--server.port", str(port), "--", *places.arguments()]
+    reach = reach or Reach()
+    options = [part for name, value in {**_OPTIONS, **reach.options()}.items() for part in (f"--{name}", value)]
+    if not reach.needs_login:
+        # Refusing other host names keeps a web page from reaching the dashboard under a name of its own (DNS
+        # rebinding). Where a login is asked for, such a page has none.
+        for host in (reach.address, "localhost"):
+            options += ["--server.allowedHosts", host]
+    run = [sys.executable, "-m", "streamlit", "run", str(shipped("dashboard") / "door.py")]
+    return [*run, *options, "--server.port", str(port), "--", *places.arguments()]
 
 
 def serve(
@@ -68,6 +72,7 @@ def serve(
     evaluation: Path | None = None,
     bundle: Path | None = None,
     image: ImageConfig | None = None,
+    reach: Reach | None = None,
     port: int = 8501,
     open_browser: bool = True,
 ) -> int:
@@ -80,15 +85,17 @@ def serve(
         evaluation: The folder that `medfuse evaluate` wrote.
         bundle: The bundle, for reasons and for cases that are dropped in; None only reviews.
         image: How scans were fitted for the network, as the bundle's configuration has it.
-        port: Where it listens, on 127.0.0.1.
+        reach: From where it can be reached; this machine alone by default.
+        port: Where it listens.
         open_browser: Whether to open the page, if this machine has a screen.
 
     Returns:
         The server's exit code; 0 after an interrupt.
 
     Raises:
-        MedfuseError: If an input cannot be read or the port is taken, before anything is started.
+        MedfuseError: If an input cannot be read, the port is taken or `reach` refuses, before anything is started.
     """
+    reach = reach or Reach()
     places = Places(
         cohort=cohort,
         predictions=predictions,
@@ -96,12 +103,18 @@ def serve(
         evaluation=evaluation,
         bundle=bundle,
         image=image or ImageConfig(),
+        login=reach.needs_login,
+        openid=reach.openid is not None,
     )
-    Desk.open(places).store.close()  # a fault is told here, in one line, and not in the browser
-    _require_free(port)
-    server = subprocess.Popen(command(places, port=port))  # noqa: S603 - no shell; our own interpreter and page
+    desk = Desk.open(places)  # a fault is told here, in one line, and not in the browser
+    try:
+        reach.check(Accounts(desk.store.database))
+    finally:
+        desk.store.close()
+    _require_free(port, reach.address)
+    server = subprocess.Popen(command(places, port=port, reach=reach))  # noqa: S603 - no shell; our own interpreter and page
     if open_browser and _has_screen():
-        threading.Thread(target=_open_when_up, args=(port, server), daemon=True).start()
+        threading.Thread(target=_open_when_up, args=(f"{reach.url}:{port}", server), daemon=True).start()
     try:
         return server.wait()
     except KeyboardInterrupt:  # the server got it too, as it runs in the same terminal
@@ -110,17 +123,17 @@ def serve(
         return 0
 
 
-def _require_free(port: int) -> None:
+def _require_free(port: int, address: str) -> None:
     if not 1 <= port <= 65535:
         message = f"port {port} is not one of 1…65535"
         raise MedfuseError(message)
-    with socket.socket() as probe:
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
         # As the server does: a port that only waits out its old connections is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((ADDRESS, port))
+            probe.bind((address, port))
         except OSError as error:
-            message = f"port {port} cannot be used on {ADDRESS}: {error.strerror}; choose another with --port"
+            message = f"port {port} cannot be used on {address}: {error.strerror}; choose another with --port"
             raise MedfuseError(message) from error
 
 
@@ -128,8 +141,7 @@ def _has_screen() -> bool:
     return sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
-def _open_when_up(port: int, server: subprocess.Popen[bytes]) -> None:
-    address = f"http://{ADDRESS}:{port}"
+def _open_when_up(address: str, server: subprocess.Popen[bytes]) -> None:
     deadline = monotonic() + START_SECONDS
     while server.poll() is None and monotonic() < deadline:
         try:

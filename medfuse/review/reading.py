@@ -11,6 +11,7 @@ from medfuse.review.arbitration import Arbitration, results
 from medfuse.review.chain import prediction_digest
 from medfuse.review.decision import Review, ReviewError
 from medfuse.review.desk import Desk
+from medfuse.review.roles import Account, Visitor
 from medfuse.review.seat import Seat, with_model
 from medfuse.review.standing import taken_back
 from medfuse.review.study import studies
@@ -25,21 +26,31 @@ class Reading:
         desk: The opened input.
         reader: Who reads.
         study: Name of a study; "" reads outside of any.
+        account: Who signed in, if a login was asked for; its role decides what is allowed.
 
     Raises:
         ReviewError: If there is no such study, or the reader is neither a reader nor the arbiter of it.
+        AccessError: If the role does not allow it.
     """
 
-    def __init__(self, desk: Desk, reader: str, study: str = "") -> None:
+    def __init__(self, desk: Desk, reader: str, study: str = "", *, account: Account | None = None) -> None:
         self.desk, self.reader, self.study = desk, reader, study
+        self._visitor = Visitor(reader, account)
         self._seat: Seat | None = None
         self._arbitration: Arbitration | None = None
         found = studies(desk.store).get(study) if study else None
         if study and found is not None and found.arbiter == reader:
+            self._visitor.require("arbitrate")
             self._arbitration = Arbitration(desk.store, study, reader, desk.predictions)
         elif study:
+            self._visitor.require("read")
             self._seat = Seat(desk.store, study, reader, desk.predictions)
         self.role: Role = "arbiter" if self._arbitration else "seat" if self._seat else "open"
+
+    @property
+    def decides(self) -> bool:
+        """Whether decisions are the reader's to make."""
+        return self._visitor.may("read")
 
     def cases(self, order: Sequence[str]) -> tuple[str, ...]:
         """The cases to read: the reader's own in the study's order, else those of `order` that are not withheld."""
@@ -107,7 +118,9 @@ class Reading:
         Raises:
             ConflictError: If somebody decided on the case since `version`.
             ReviewError: If it is not valid, not the reader's to make, or was not stored.
+            AccessError: If the role does not allow it.
         """
+        self._visitor.require("read")
         review = replace(review, reader=self.reader)
         if self._seat:
             return self._seat.add(review, version=version)
@@ -120,6 +133,7 @@ class Reading:
 
     def undo(self, case_id: str, *, version: int | None = None) -> Review:
         """Take back the reader's newest decision on a case."""
+        self._visitor.require("read")
         if self._seat:
             return self._seat.undo(case_id, version=version)
         if self._arbitration:

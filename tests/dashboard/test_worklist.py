@@ -33,12 +33,12 @@ def test_the_most_urgent_case_is_first_and_failed_cases_stand_above(start: Calla
 
 def test_filters(start: Callable[..., AppTest]) -> None:
     app = start()
-    app.main.text_input[0].set_value("NO-").run()
+    app.text_input(key="text").set_value("NO-").run()
     assert cases(app) == ["no-scan", "no-note"]
     app.toggle[0].set_value(True).run()
     assert cases(app) == ["no-scan"]
     app.toggle[0].set_value(False)
-    app.main.text_input[0].set_value("")
+    app.text_input(key="text").set_value("")
     app.multiselect[1].set_value(["infection"]).run()
     assert cases(app) == ["full"]
     app.multiselect[0].set_value(["overridden"]).run()
@@ -77,3 +77,19 @@ def test_a_cohort_that_is_none_gives_one_line(tmp_path: Path, monkeypatch: pytes
     app = AppTest.from_file(str(shipped("dashboard") / "app.py"), default_timeout=30).run()
     assert not app.exception
     assert len(app.error) == 1
+
+
+def test_a_view_is_saved_and_brings_its_filters_back(start: Callable[..., AppTest]) -> None:
+    app = start()
+    app.toggle(key="unsure").set_value(True).run()
+    app.text_input(key="view-name").set_value("to look at").run()
+    next(button for button in app.button if button.label == "Save this view").click().run()
+    assert not app.exception
+    app = start()  # another visit of the same reader
+    assert cases(app) == ["no-scan", "full", "no-note"]
+    app.selectbox(key="saved-view").set_value("to look at").run()
+    assert not app.exception
+    assert cases(app) == ["no-scan"]
+    next(button for button in app.button if button.label == "Delete").click().run()
+    assert app.selectbox(key="saved-view").options == []
+    assert start(reader="CD").selectbox(key="saved-view").options == []

@@ -2,173 +2,38 @@
 
 from __future__ import annotations
 
-import json
 import os
-import signal
 import socket
-import subprocess
-import sys
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from time import monotonic, sleep
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from medfuse.case import Case, Note, Scan
-from medfuse.cohort import Cohort
 from medfuse.review import ReviewStore
 from medfuse.review.levels import scan_levels
+from tests.real.visit import CHROMIUM, SCRIPT, Visit, serving, three_phantoms
 from tests.review.test_levels import CASES, made
 
-CHROMIUM = Path("/usr/bin/chromium")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra 'test')")
 pytestmark = [
     pytest.mark.real,
     pytest.mark.skipif(not CHROMIUM.exists(), reason="no /usr/bin/chromium (Debian package chromium)"),
 ]
 
-SHOTS = os.environ.get("MEDFUSE_SHOTS", "")  # a folder that receives the screenshots
 AXE = (os.environ.get("MEDFUSE_AXE", ""), "node_modules/axe-core/axe.min.js")  # npm install axe-core
 OF_STREAMLIT: frozenset[str] = frozenset()  # rules that Streamlit's own frame breaks
-LABELS = ("infection", "embolism", "nothing")
-SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(1)>"
-SERVE = (  # a shell that runs the tests in the background lets its children ignore interrupts
-    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    "from pathlib import Path; from medfuse.review import serve; folder = Path(sys.argv[1]); "
-    "raise SystemExit(serve(cohort=folder / 'cohort', predictions=folder / 'predictions.jsonl', "
-    "store=str(folder / 'reviews.sqlite'), port=int(sys.argv[2]), open_browser=False))"
-)
-
-
-def phantom(seed: int) -> np.ndarray:
-    """Two dark ovals on a bright oval: enough of a chest to see what the viewer does with it."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[-1:1:480j, -1:1:440j]
-    grey = 175 * ((x / 0.95) ** 2 + (y / 1.05) ** 2 < 1)
-    for side in (-1, 1):
-        grey = np.where(((x - 0.42 * side) / 0.3) ** 2 + ((y + 0.05) / 0.7) ** 2 < 1, 60 + 12 * np.sin(28 * y), grey)
-    return np.clip(grey + rng.normal(0, 6, grey.shape), 0, 255).astype(np.uint8)
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    root = tmp_path / "cohort"
-    root.mkdir()
-    cases, lines = [], []
-    for number, probabilities in enumerate([(0.1, 0.1, 0.8), (0.2, 0.75, 0.05), (0.5, 0.4, 0.1)]):
-        Image.fromarray(phantom(number)).save(root / f"scan-{number}.png")
-        (root / f"note-{number}.txt").write_text(f"INDICATION: Sudden pain {SCRIPT}\nHISTORY: Operated last week.\n")
-        scan, note = Scan(root / f"scan-{number}.png"), Note(root / f"note-{number}.txt")
-        cases.append(Case(f"c-{number}", f"p-{number}", scans=(scan,), notes=(note,), values={"spo2": 91.0}))
-        found = dict(zip(LABELS, probabilities, strict=True))
-        entry = {
-            "case_id": f"c-{number}",
-            "probabilities": found,
-            "prediction_set": [max(found, key=found.__getitem__)],
-        }
-        entry |= {"abstain": False, "modalities": ["image", "text", "tabular"], "warnings": [], "error": None}
-        entry |= {"contributions": {"image": 0.25, "text": 0.2, "tabular": -0.03}, "bundle": "ab12"}
-        lines.append(json.dumps(entry) + "\n")
-    Cohort(
-        root, "three phantoms", "multiclass", LABELS, tuple(cases), tabular={"spo2": "number"},
-        urgency={"infection": 0.6, "embolism": 1.0, "nothing": 0.0},
-    ).save()  # fmt: skip
-    (tmp_path / "predictions.jsonl").write_text("".join(lines))
-    return tmp_path
+    return three_phantoms(tmp_path)
 
 
 @pytest.fixture
 def port(folder: Path) -> Iterator[int]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with (folder / "server.log").open("w") as log:
-        server = subprocess.Popen([sys.executable, "-c", SERVE, str(folder), str(port)], stdout=log, stderr=log)
-    try:
-        deadline = monotonic() + 90
-        while True:
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5).close()
-                break
-            except OSError:
-                log_text = (folder / "server.log").read_text()
-                assert server.poll() is None, log_text
-                assert monotonic() < deadline, log_text
-                sleep(0.2)
+    with serving(folder) as port:
         yield port
-    finally:
-        server.send_signal(signal.SIGINT)
-        code = server.wait(30)
-    log_text = (folder / "server.log").read_text()
-    assert code == 0, log_text
-    assert "Traceback" not in log_text
-    assert "deprecat" not in log_text.lower()
-
-
-class Visit:
-    """A page in Chromium that counts what must not happen: scripts of data, and requests to elsewhere."""
-
-    def __init__(self, runner: object, port: int, *, width: int = 1280, height: int = 800, dark: bool = False) -> None:
-        self.address = f"http://127.0.0.1:{port}"
-        self.dialogs: list[str] = []
-        self.outside: list[str] = []
-        self.browser = runner.chromium.launch(  # type: ignore[attr-defined]
-            executable_path=str(CHROMIUM),
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"],
-        )
-        scheme = "dark" if dark else "light"
-        self.page = self.browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
-        self.page.set_default_timeout(60_000)
-        self.page.on("dialog", lambda dialog: (self.dialogs.append(dialog.message), dialog.dismiss()))
-        self.page.on("request", lambda request: None if self._ours(request.url) else self.outside.append(request.url))
-
-    def _ours(self, url: str) -> bool:
-        return url.startswith((f"{self.address}/", f"{self.address.replace('http', 'ws')}/", "data:", "blob:"))
-
-    def open(self, path: str = "/") -> None:
-        self.page.goto(self.address + path)
-        self.page.get_by_role("heading", level=1).wait_for()
-
-    def settled(self) -> None:
-        self.page.wait_for_timeout(400)
-        self.page.wait_for_function(
-            "!document.querySelector('[data-stale=true],[data-testid=stStatusWidget],[data-testid=stSkeleton]')"
-        )
-        self.page.wait_for_timeout(600)
-
-    @property
-    def viewer(self) -> object:
-        return self.page.frame_locator("iframe[title*=medfuse_viewer]").first
-
-    def seen(self) -> dict[str, str]:
-        """What the viewer says of itself."""
-        return dict(self.viewer.locator("#viewer[data-lower]").evaluate("one => ({...one.dataset})"))  # type: ignore[attr-defined]
-
-    def decide(self, action: str, label: str | None = None) -> None:
-        page = self.page
-        page.get_by_test_id("stPills").get_by_text(action, exact=True).or_(
-            page.get_by_test_id("stButtonGroup").get_by_text(action, exact=True)
-        ).first.click()
-        if label:
-            page.get_by_label("The right label").click()
-            page.get_by_role("option", name=label, exact=True).click()
-            self.settled()
-        page.get_by_role("button", name="Save").click()
-        page.get_by_text("Stored:").wait_for()
-
-    def shot(self, path: Path) -> None:
-        self.settled()
-        self.page.screenshot(path=str(path))
-        if SHOTS:
-            self.page.screenshot(path=str(Path(SHOTS) / path.name))
-
-    def close(self) -> None:
-        self.browser.close()
-        assert self.dialogs == []
-        assert self.outside == []
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from argon2 import PasswordHasher
 
-from medfuse.review.access import FAILURES, IDLE, LOCKED, LONGEST, PERMISSIONS, AccessError, Account, Accounts
+from medfuse.review.access import FAILURES, IDLE, LOCKED, LONGEST, Accounts
 from medfuse.review.database import Database
 from medfuse.review.decision import ReviewError
+from medfuse.review.roles import PERMISSIONS, AccessError, Account, Visitor
 from medfuse.review.verify import verify
 
 PASSWORD = "correct horse battery"
@@ -172,3 +173,32 @@ def test_roles_may_what_the_table_says() -> None:
         assert not {"read", "see_all"} <= PERMISSIONS[role]
     with pytest.raises(AccessError, match="needs the permission 'accounts'"):
         Account("AB", "arbiter").require("accounts")
+
+
+def test_a_visitor_without_an_account_may_do_all_and_one_with_it_what_the_account_may() -> None:
+    assert Visitor("AB").may("accounts")
+    Visitor("AB").require("backup")
+    assert not Visitor("AB", Account("AB", "reader")).may("accounts")
+    with pytest.raises(AccessError):
+        Visitor("AB", Account("AB", "reader")).require("export")
+
+
+def test_an_openid_login_opens_one_session_only(accounts: Accounts, clock: Clock) -> None:
+    accounts.add(Account("CD", "reader", subject="https://idp.example/ 42"), actor="boss")
+    login = {"iss": "https://idp.example/", "sub": "42", "iat": 1000, "nonce": "a"}
+    token = accounts.sign_in_with(login)
+    assert accounts.sign_in_with(login) == token  # a reload
+    clock.time += IDLE + timedelta(seconds=1)
+    assert accounts.of_token(token) is None
+    with pytest.raises(AccessError, match="sign in again"):
+        accounts.sign_in_with(login)
+    assert accounts.of_token(accounts.sign_in_with(login | {"iat": 2000, "nonce": "b"})).name == "CD"
+
+
+def test_looking_at_a_session_does_not_keep_it_open(accounts: Accounts, clock: Clock) -> None:
+    token = accounts.sign_in("AB", PASSWORD)
+    for _ in range(3):
+        clock.time += IDLE / 3
+        assert accounts.of_token(token, used=False)
+    clock.time += timedelta(seconds=1)
+    assert accounts.of_token(token, used=False) is None

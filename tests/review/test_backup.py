@@ -8,6 +8,7 @@ import pytest
 from medfuse.review.backup import backup, restore
 from medfuse.review.database import Database
 from medfuse.review.decision import Review, ReviewError
+from medfuse.review.log import newest
 from medfuse.review.store import ReviewStore
 from medfuse.review.verify import verify
 from tests.review.conftest import new_database
@@ -109,3 +110,15 @@ def test_a_damaged_file_of_sqlite_is_refused(tmp_path: Path) -> None:
         with pytest.raises(ReviewError):
             restore(tmp_path / name, target)
     assert verify(target).entries == 0
+
+
+def test_backup_and_restore_stand_in_the_log_of_who_did_them(tmp_path: Path) -> None:
+    database = Database(tmp_path / "a.sqlite")
+    ReviewStore(database).add(Review(case_id="c1", reader="AB", action="accept"))
+    found = backup(database, tmp_path / "kept", actor="AD")
+    again = Database(tmp_path / "b.sqlite")
+    assert restore(tmp_path / "kept", again, actor="AE") == found
+    for one, action, actor in ((database, "backup", "AD"), (again, "restore", "AE")):
+        (last, _) = newest(one)
+        assert (last.action, last.actor, last.body) == (action, actor, {"anchor": found.anchor})
+        assert verify(one, anchor=found.anchor).faults == ()

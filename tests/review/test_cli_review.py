@@ -11,7 +11,10 @@ import pytest
 from medfuse.case import Case
 from medfuse.cli import main
 from medfuse.cohort import Cohort
+from medfuse.review.access import Accounts
+from medfuse.review.database import Database
 from medfuse.review.decision import Review
+from medfuse.review.log import newest
 from medfuse.review.seat import Seat
 from medfuse.review.store import ReviewStore
 from tests.review.test_verify import as_attacker
@@ -56,9 +59,11 @@ def test_verify_backup_restore_and_export(
         )
         assert (code, err) == (0, "")
         assert (tmp_path / name).exists()
+    done = [(one.action, one.body.get("format", "")) for one in newest(Database(store))]
+    assert done[:4] == [("export", "cohort"), ("export", "fhir"), ("export", "csv"), ("backup", "")]
     assert Cohort.load(tmp_path / "corrected").cases[0].labels == {"infection": 0, "embolism": 1}
     with as_attacker(store) as raw:
-        raw.execute("UPDATE entries SET actor = 'XY'")
+        raw.execute("UPDATE entries SET actor = 'XY' WHERE number = 1")
     code, out, err = run(capsys, monkeypatch, "verify", store, "--anchor", anchor)
     assert (code, err) == (1, "medfuse: entry 1 was changed: its hash does not fit\n")
 
@@ -82,10 +87,17 @@ def test_accounts(
     assert run(capsys, monkeypatch, "user", "add", store, *given)[0] == 0
     assert run(capsys, monkeypatch, "user", "add", store, "CD", "--subject", "cd@example.org")[0] == 0
     assert run(capsys, monkeypatch, "user", "add", store, *given)[0] == 2
+    (tmp_path / "other").write_text("another long password\n")
+    assert run(capsys, monkeypatch, "user", "change", store, "CD", "--role", "arbiter")[0] == 0
+    changed = ("AB", "--role", "admin", "--password-file", tmp_path / "other")
+    assert run(capsys, monkeypatch, "user", "change", store, *changed)[0] == 0
+    assert Accounts(Database(store)).sign_in("AB", "another long password")
+    assert "nothing to change" in run(capsys, monkeypatch, "user", "change", store, "AB")[2]
+    assert run(capsys, monkeypatch, "user", "change", store, "AB", "--role", "auditor")[0] == 0
     assert run(capsys, monkeypatch, "user", "disable", store, "AB")[0] == 0
     _, out, _ = run(capsys, monkeypatch, "user", "list", store, "--json")
     assert [(one["name"], one["role"], one["disabled"]) for one in json.loads(out)] == [
-        ("AB", "auditor", True), ("CD", "reader", False)
+        ("AB", "auditor", True), ("CD", "arbiter", False)
     ]  # fmt: skip
     assert "cd@example.org" in run(capsys, monkeypatch, "user", "list", store)[1]
     assert run(capsys, monkeypatch, "verify", store)[0] == 0

@@ -12,6 +12,7 @@ from medfuse.cohort import Cohort
 from medfuse.review import ConflictError, Review, ReviewError, ReviewStore
 from medfuse.review.desk import Desk
 from medfuse.review.reading import Reading, withheld
+from medfuse.review.roles import AccessError, Account, Role
 from medfuse.review.study import AI, Study, create_study
 from medfuse.review.worklist import predicted_cases
 
@@ -110,3 +111,29 @@ def test_who_is_none_of_a_study_is_refused(desk: Desk) -> None:
 def test_other_studies_of_the_patient(desk: Desk) -> None:
     assert [one.case_id for one in desk.previous(desk.cases["1"])] == ["2"]
     assert desk.previous(desk.cases["3"]) == ()
+
+
+@pytest.mark.parametrize(
+    ("role", "decides"), [("reader", True), ("arbiter", True), ("admin", False), ("auditor", False)]
+)
+def test_a_role_decides_who_may_decide(desk: Desk, role: Role, decides: bool) -> None:
+    reading = Reading(desk, "AB", account=Account("AB", role))
+    assert reading.decides is decides
+    reading.viewed("1")
+    if decides:
+        reading.add(override("1", "b"))
+        reading.undo("1")
+        return
+    for forbidden in (lambda: reading.add(override("1", "b")), lambda: reading.undo("1")):
+        with pytest.raises(AccessError):
+            forbidden()
+    assert desk.store.history("1") == ()
+
+
+def test_a_study_is_read_by_readers_and_arbitrated_by_arbiters(desk: Desk) -> None:
+    study(desk)
+    Reading(desk, "AB", "S", account=Account("AB", "reader"))
+    Reading(desk, "EF", "S", account=Account("EF", "arbiter"))
+    for name, role in (("EF", "reader"), ("AB", "auditor")):
+        with pytest.raises(AccessError):
+            Reading(desk, name, "S", account=Account(name, role))
