@@ -3,31 +3,49 @@
 from __future__ import annotations
 
 import csv
-import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 
-from medfuse.case import SPLITS, Case, Note, Scan, Split
+from medfuse.case import Case, Split
 from medfuse.errors import CohortError
 from medfuse.splits import digest_of_splits, split_by_patient
+from medfuse.table import (
+    DIAGNOSIS,
+    ID_COLUMNS,
+    KINDS,
+    MISSING,
+    SEPARATOR,
+    TASKS,
+    UNCERTAIN,
+    Kind,
+    Root,
+    Table,
+    Task,
+)
 
-Task = Literal["multiclass", "multilabel"]
-TASKS: tuple[Task, ...] = ("multiclass", "multilabel")
-Kind = Literal["number", "category"]
-KINDS: tuple[Kind, ...] = ("number", "category")
+__all__ = [
+    "DIAGNOSIS",
+    "ID_COLUMNS",
+    "KINDS",
+    "MISSING",
+    "MOVED",
+    "SEPARATOR",
+    "TASKS",
+    "UNCERTAIN",
+    "Cohort",
+    "Evidence",
+    "Kind",
+    "Task",
+    "record_splits",
+]
+
 Evidence = Literal["image", "text", "tabular", "all"]
 
-ID_COLUMNS = ("case_id", "patient_id", "time", "split", "scans", "notes")
-UNCERTAIN = -1  # of a label in a multilabel table, as CheXpert marks it (Irvin et al. 2019, arXiv:1901.07031)
-DIAGNOSIS = "diagnosis"  # the label column of a multiclass cohort
-SEPARATOR = "|"  # between the paths of one cell
-MISSING = frozenset({"", "na", "n/a", "nan", "none", "null"})  # cells that say nothing, in any case
 MOVED = (
     "cohort.yaml: cases were moved between splits, added or left out since it recorded them; draw the splits anew with "
     "`medfuse split`, or take `splits` out of it if the change was meant"
@@ -82,27 +100,18 @@ class Cohort:
             CohortError: If the folder, `cohort.yaml` or the table's columns are not valid.
         """
         folder = Path(folder)
-        header = _read_header(folder)
-        rows, columns, source = _read_table(folder)
-        label_columns = (DIAGNOSIS,) if header["task"] == "multiclass" else header["labels"]
-        expected = ("case_id", *label_columns, *header["tabular"], *header["groups"])
-        absent = [column for column in expected if column not in (columns or expected)]
-        if absent:
-            message = f"{folder / source}: no column {', '.join(map(repr, absent))}; cohort.yaml says there is"
-            raise CohortError(message)
-        root = _Root(folder)
-        cases, problems, seen = [], [], set()
-        for number, row in enumerate(rows, start=2):  # row 1 is the header, as a spreadsheet counts
-            where = f"{source} row {number}"
-            case = _case_of(row, header, root)
-            if not case.case_id or case.case_id in seen:
-                what = f"case_id '{case.case_id}' stands twice" if case.case_id else "no case_id"
-                problems.append(f"{where}: {what}; the row is left out")
-                continue
-            seen.add(case.case_id)
-            problems.extend(f"{where} (case {case.case_id}): {problem}" for problem in case.problems)
-            cases.append(case)
-        read = cls(folder=folder, cases=tuple(cases), problems=tuple(problems), **header)
+        table = Table.of(folder)
+        problems: list[str] = []
+        seen: set[str] = set()
+
+        def again(case_id: str) -> bool:
+            met = case_id in seen
+            seen.add(case_id)
+            return met
+
+        rows = enumerate((row for row, _ in table.rows()), start=2)  # row 1 is the header, as a spreadsheet counts
+        cases = tuple(table.cases(rows, Root(folder), again, problems.append))
+        read = cls(folder=folder, cases=cases, problems=tuple(problems), **table.header)
         return read if read.splits_as_recorded else replace(read, problems=(*read.problems, MOVED))
 
     def save(self) -> None:
@@ -197,186 +206,14 @@ def record_splits(cohort: Cohort) -> None:
         table.to_parquet(partial)
         os.replace(partial, path)
     else:
-        rows, columns, name = _read_table(cohort.folder)
-        columns = list(dict.fromkeys([*columns, "split"])) if columns else list(ID_COLUMNS)
-        written = (row | {"split": splits.get(row["case_id"].strip(), "")} for row in rows)
-        _write_csv(cohort.folder / name, columns, written)
+        read = Table.of(cohort.folder)
+        columns = list(dict.fromkeys([*read.fields, "split"])) if read.fields else list(ID_COLUMNS)
+        written = (row | {"split": splits.get(row["case_id"].strip(), "")} for row, _ in read.rows())
+        _write_csv(cohort.folder / read.name, columns, written)
     header = yaml.safe_load((cohort.folder / "cohort.yaml").read_text(encoding="utf-8")) | {
         "splits": dict(cohort.splits)
     }
     _write(cohort.folder / "cohort.yaml", yaml.safe_dump(header, sort_keys=False, allow_unicode=True))
-
-
-def _read_header(folder: Path) -> dict[str, Any]:
-    path = folder / "cohort.yaml"
-    if not folder.is_dir():
-        message = f"{folder}: no such folder; a cohort is a folder with cohort.yaml and cases.csv"
-        raise CohortError(message)
-    if not path.exists():
-        message = f"{folder}: no cohort.yaml; `medfuse import` makes a cohort from a table or a folder of files"
-        raise CohortError(message)
-    try:
-        header = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        message = f"{path}: not valid YAML: {' '.join(str(error).split())}"
-        raise CohortError(message) from error
-    if not isinstance(header, dict):
-        message = f"{path}: should hold keys such as name, task and labels"
-        raise CohortError(message)
-    known = ("name", "task", "labels", "tabular", "groups", "urgency", "licence", "citation", "redaction", "splits")
-    unknown = [str(key) for key in header if key not in known]
-    labels = header.get("labels")
-    faults = {
-        f"unknown key '{', '.join(unknown)}'; known are {', '.join(known)}": unknown,
-        f"task is {header.get('task')!r}; it is one of {', '.join(TASKS)}": header.get("task") not in TASKS,
-        "labels should be a list of two or more names (one is enough for multilabel), none twice": (
-            not isinstance(labels, list)
-            or len(labels) < (1 if header.get("task") == "multilabel" else 2)
-            or len(set(map(str, labels))) < len(labels)
-        ),
-        "splits should hold by and digest, as `medfuse split` writes them": not isinstance(
-            header.get("splits", {}), dict
-        ),
-        "tabular should name each column's kind, number or category": (
-            not isinstance(header.get("tabular", {}), dict)
-            or any(kind not in KINDS for kind in header.get("tabular", {}).values())
-        ),
-    }
-    for fault, present in faults.items():
-        if present:
-            message = f"{path}: {fault}"
-            raise CohortError(message)
-    return {
-        "name": str(header.get("name", folder.name)),
-        "task": header["task"],
-        "labels": tuple(str(label) for label in header["labels"]),
-        "tabular": {str(column): kind for column, kind in header.get("tabular", {}).items()},
-        "groups": tuple(str(column) for column in header.get("groups", ())),
-        "urgency": {str(label): float(weight) for label, weight in header.get("urgency", {}).items()},
-        "licence": str(header.get("licence", "")),
-        "citation": str(header.get("citation", "")),
-        "redaction": header.get("redaction", {}),
-        "splits": header.get("splits", {}),
-    }
-
-
-def _read_table(folder: Path) -> tuple[Iterable[dict[str, str]], list[str], str]:
-    """The rows as text cells, read while they are asked for; the columns; and the name of the file they come from."""
-    if (folder / "cases.parquet").exists():
-        import pandas
-
-        table = pandas.read_parquet(folder / "cases.parquet")
-        cells = table.astype(object).where(table.notna(), "").astype(str)
-        rows = [{str(k): str(v) for k, v in row.items()} for row in cells.to_dict("records")]
-        return rows, list(rows[0]) if rows else [], "cases.parquet"
-    path = folder / "cases.csv"
-    if not path.exists():
-        message = f"{folder}: no cases.csv or cases.parquet"
-        raise CohortError(message)
-    rows_of_file = _rows(path)
-    first = next(rows_of_file, None)
-    return ([] if first is None else chain([first], rows_of_file)), list(first or ()), "cases.csv"
-
-
-def _rows(path: Path) -> Iterator[dict[str, str]]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            for row in csv.DictReader(stream):
-                yield {column: cell or "" for column, cell in row.items() if column}
-    except (UnicodeDecodeError, csv.Error) as error:
-        message = f"{path}: not a UTF-8 CSV table: {error}"
-        raise CohortError(message) from error
-
-
-def _case_of(row: Mapping[str, str], header: Mapping[str, Any], root: _Root) -> Case:
-    problems: list[str] = []
-    split = row.get("split", "").strip() or None
-    if split is not None and split not in SPLITS:
-        problems.append(f"split '{split}' is none of {', '.join(SPLITS)}; taken as none")
-        split = None
-    labels, uncertain = _labels_of(row, header, problems)
-    values: dict[str, float | str | None] = {}
-    for column, kind in header["tabular"].items():
-        cell = row[column].strip()
-        values[column] = None if cell.lower() in MISSING else cell if kind == "category" else _number(cell)
-        if kind == "number" and values[column] is None and cell.lower() not in MISSING:
-            problems.append(f"column '{column}' should hold a number; taken as missing")
-    case_id = row["case_id"].strip()
-    return Case(
-        case_id=case_id,
-        patient_id=row.get("patient_id", "").strip() or case_id,
-        time=row.get("time", "").strip() or None,
-        split=split,
-        scans=tuple(Scan(path) for path in _paths(row.get("scans", ""), root, "scan", problems)),
-        notes=tuple(Note(path) for path in _paths(row.get("notes", ""), root, "note", problems)),
-        values=values,
-        labels=labels,
-        uncertain=uncertain,
-        groups={column: row[column].strip() for column in header["groups"]},
-        problems=tuple(problems),
-    )
-
-
-def _labels_of(
-    row: Mapping[str, str], header: Mapping[str, Any], problems: list[str]
-) -> tuple[dict[str, int | None], frozenset[str]]:
-    known: tuple[str, ...] = header["labels"]
-    labels: dict[str, int | None] = dict.fromkeys(known)
-    if header["task"] == "multiclass":
-        diagnosis = row[DIAGNOSIS].strip()
-        if diagnosis in known:
-            return {label: int(label == diagnosis) for label in known}, frozenset()
-        if diagnosis:
-            problems.append(f"label '{diagnosis}' is none of {', '.join(known)}; taken as unlabelled")
-        return labels, frozenset()
-    uncertain = set()
-    for label in known:
-        cell = row[label].strip().lower()
-        number = None if cell in MISSING else _number(cell)
-        if number in (0.0, 1.0):
-            labels[label] = int(number)
-        elif number == UNCERTAIN:
-            uncertain.add(label)
-        elif cell not in MISSING:
-            problems.append(f"label '{label}' should be 0, 1, -1 (uncertain) or blank; taken as blank")
-    return labels, frozenset(uncertain)
-
-
-def _number(cell: str) -> float | None:
-    try:
-        value = float(cell)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
-
-
-def _paths(cell: str, root: _Root, what: str, problems: list[str]) -> Iterable[Path]:
-    for part in filter(None, (part.strip() for part in cell.split(SEPARATOR))):
-        path = root.inside(part)
-        if path is not None:
-            yield path
-        else:
-            problems.append(f"{what} '{part}' lies outside the cohort's folder; left out")
-
-
-class _Root:
-    """The cohort's folder, links followed; each folder of files is looked at once, however many files it has."""
-
-    def __init__(self, folder: Path) -> None:
-        self._root = os.path.realpath(folder)
-        self._folders: dict[str, str] = {}
-
-    def inside(self, part: str) -> Path | None:
-        """The file with links followed, so that none leads out; None if it does."""
-        if "\x00" in part:  # is no path
-            return None
-        parent, name = os.path.split(part)
-        if parent not in self._folders:
-            self._folders[parent] = os.path.realpath(os.path.join(self._root, parent))  # noqa: PTH118
-        path = f"{self._folders[parent]}{os.sep}{name}"
-        if name in ("", ".", "..") or os.path.islink(path):  # noqa: PTH114
-            path = os.path.realpath(path)
-        return Path(path) if path == self._root or path.startswith(self._root + os.sep) else None
 
 
 def _row_of(case: Case, cohort: Cohort) -> dict[str, Any]:

@@ -18,6 +18,8 @@ BENCHES: Mapping[str, str] = {
     "encode": "the engines of the frozen encoders on ready tensors",
     "evaluate": "every figure with its interval, as cases grow",
     "imaging": "radiographs from the file to the network, beside MONAI and pydicom's plugins",
+    "memory": "the most that classify and train hold, as cases grow",
+    "ray": "one Ray worker beside two, and what ten million studies would take",
     "startup": "fresh processes",
 }
 """By name, what is measured; the module has the same name."""

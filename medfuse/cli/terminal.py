@@ -94,12 +94,12 @@ def show_prediction(prediction: Any) -> None:
         typer.echo(f"  note: {warning}", err=True)
 
 
-def exit_with(problems: Iterable[str], *, code: int = 1) -> None:
-    """Say what was wrong, a line each, and exit with the code if anything was."""
+def exit_with(problems: Iterable[str], *, code: int = 1, more: int = 0) -> None:
+    """Say what was wrong, a line each, and exit with the code if anything was; `more` lines were not kept."""
     problems = list(problems)
     for problem in problems[:50]:
         typer.echo(f"medfuse: {problem}", err=True)
-    if len(problems) > 50:
-        typer.echo(f"medfuse: and {len(problems) - 50} more", err=True)
+    if (rest := max(0, len(problems) - 50) + more) > 0:
+        typer.echo(f"medfuse: and {rest} more", err=True)
     if problems and code:
         raise typer.Exit(code)

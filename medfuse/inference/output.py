@@ -14,6 +14,7 @@ from typing import Any
 
 from medfuse.case import Prediction
 from medfuse.errors import MedfuseError
+from medfuse.inference.summary import Summary
 
 _GROUP = 10_000  # rows of a Parquet file that are in memory together
 
@@ -36,7 +37,7 @@ def record(prediction: Prediction) -> dict[str, Any]:
 
 def write_predictions(
     predictions: Iterable[Prediction], path: str | Path, *, progress: Callable[[int], None] | None = None
-) -> list[Prediction]:
+) -> Summary:
     """Write predictions as they come, in one step at the end: a crash leaves no file that looks whole.
 
     Args:
@@ -45,7 +46,7 @@ def write_predictions(
         progress: Called with 1 for each prediction.
 
     Returns:
-        The predictions that have an error or a warning.
+        How many there were, and what went wrong.
 
     Raises:
         MedfuseError: If the ending is another.
@@ -55,12 +56,10 @@ def write_predictions(
     if path.suffix not in writers:
         message = f"{path.name}: predictions are written as {', '.join(writers)}; end the name with one of them"
         raise MedfuseError(message)
-    remarkable: list[Prediction] = []
+    summary = Summary()
 
     def watched() -> Iterable[Prediction]:
-        for prediction in predictions:
-            if prediction.error or prediction.warnings:
-                remarkable.append(prediction)
+        for prediction in summary.watch(predictions):
             if progress is not None:
                 progress(1)
             yield prediction
@@ -69,10 +68,11 @@ def write_predictions(
     partial = path.with_name(path.name + ".partial")
     writers[path.suffix](watched(), partial)
     os.replace(partial, path)
-    return remarkable
+    return summary
 
 
-def _flat(prediction: Prediction) -> dict[str, Any]:
+def flat(prediction: Prediction) -> dict[str, Any]:
+    """A prediction as a row of a table: one column `p_<label>` a label, lists joined by `|`."""
     row = record(prediction)
     probabilities, contributions = row.pop("probabilities"), row.pop("contributions")
     lists = ("prediction_set", "flagged", "modalities", "warnings")
@@ -96,7 +96,7 @@ def _spooled(predictions: Iterable[Prediction], path: Path) -> Iterator[tuple[li
     columns = ["case_id"]
     with TemporaryFile("w+", encoding="utf-8", dir=path.parent) as spool:
         for prediction in predictions:
-            row = _flat(prediction)
+            row = flat(prediction)
             columns = list(row) if len(row) > len(columns) else columns
             spool.write(json.dumps(row) + "\n")
         spool.seek(0)
@@ -110,17 +110,24 @@ def _csv(predictions: Iterable[Prediction], path: Path) -> None:
         writer.writerows(rows)
 
 
-def _parquet(predictions: Iterable[Prediction], path: Path) -> None:
+def schema_of(columns: Iterable[str]) -> Any:
+    """The Arrow schema of these columns of `flat` rows."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     def kind(column: str) -> pa.DataType:
         if column == "abstain":
             return pa.bool_()
         return pa.float64() if column.startswith(("p_", "contribution_")) else pa.string()
 
+    return pa.schema([(column, kind(column)) for column in columns])
+
+
+def _parquet(predictions: Iterable[Prediction], path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     with _spooled(predictions, path) as (columns, rows):
-        schema = pa.schema([(column, kind(column)) for column in columns])
+        schema = schema_of(columns)
         with pq.ParquetWriter(path, schema) as writer:
             while group := list(islice(rows, _GROUP)):
                 writer.write_table(pa.table({name: [row.get(name) for row in group] for name in columns}, schema))

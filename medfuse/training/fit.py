@@ -34,6 +34,7 @@ from medfuse.training.answers import answers, learns_from
 from medfuse.training.experts import fit_experts
 from medfuse.training.folds import fit_folds
 from medfuse.training.gradient import learn, threads_for, weigh
+from medfuse.training.kept import Kept, memory_budget
 from medfuse.training.learning import targets
 
 Progress = Callable[[int], None]
@@ -103,6 +104,7 @@ def fit(
         config, image=model.image, text=model.text, tokenizer=tokenizer, columns=model.columns, cache=store
     )
     encoded: dict[str, list[EncodedCase]] = {split: [] for split in SPLITS}
+    kept = Kept(work, memory_budget() // 2)  # the other half is for the reduced tokens
     unreadable: list[str] = []
     contents: set[str] = set()
     labelled = [
@@ -114,7 +116,7 @@ def fit(
         unreadable.extend(one.unreadable)
         contents.update(one.contents)
         if one.parts:
-            encoded[str(one.case.split)].append(one)
+            encoded[str(one.case.split)].append(kept.keep(one))
         if progress is not None:
             progress(1)
     for split in ("train",) if experts or folds else ("train", "validation"):
@@ -130,7 +132,7 @@ def fit(
         outliers = None  # the fused vector is the logits: it cannot tell an unlike case from an unclear one
     elif folds:
         weigh(model, cohort, every)
-        _reduce(model, together := {"train": every})
+        _reduce(model, together := {"train": every}, work)
         every = together["train"]
         found = {"how": "folds", "folds": config.training.folds, "epochs": config.training.epochs}
         if config.hierarchy:
@@ -147,7 +149,7 @@ def fit(
         outliers = folded.outliers
     else:
         weigh(model, cohort, encoded["train"])
-        _reduce(model, encoded)
+        _reduce(model, encoded, work)
         with torch_threads(threads_for(model, store.folder)):
             found = learn(model, cohort, encoded["train"], encoded["validation"], work=work, show=show, select=True)
         calibrating, deciding = (
@@ -242,19 +244,24 @@ def _build(config: Config, cohort: Cohort, training: Sequence[Case]) -> tuple[Di
     return model, tokenizer, receipts
 
 
-def _reduce(model: DiagnosisModel, encoded: dict[str, list[EncodedCase]]) -> None:
+def _reduce(model: DiagnosisModel, encoded: dict[str, list[EncodedCase]], work: Path) -> None:
     """Fit the reductions on the training split, and reduce all tokens once instead of at every step."""
-    for name, reduction in model.reductions.items():
-        assert isinstance(reduction, Reduction)
-        known: list[Any] = [part for one in encoded["train"] if (part := one.parts.get(name)) is not None]  # type: ignore[call-overload]
-        if known:
-            stride = max(1, sum(len(part) for part in known) // MOST_TOKENS)
-            reduction.fit(torch.cat([part[::stride] for part in known]))
-        for split, members in encoded.items():
-            encoded[split] = [
-                replace(one, parts={k: reduction(v) if k == name else v for k, v in one.parts.items()})
-                for one in members
-            ]
+    reductions: dict[Any, Reduction] = {
+        name: reduction for name, reduction in model.reductions.items() if isinstance(reduction, Reduction)
+    }
+    if not reductions:
+        return
+    for name, reduction in reductions.items():
+        having = [one for one in encoded["train"] if name in one.parts]
+        if having:
+            stride = max(1, sum(len(one.parts[name]) for one in having) // MOST_TOKENS)
+            reduction.fit(torch.cat([one.parts[name][::stride].clone() for one in having]))
+    kept = Kept(work, memory_budget() // 2)
+    for split, members in encoded.items():
+        encoded[split] = [
+            kept.keep(replace(one, parts={k: reductions[k](v) if k in reductions else v for k, v in one.parts.items()}))
+            for one in members
+        ]
 
 
 def _texts(cases: Sequence[Case], config: Config) -> list[str]:

@@ -186,8 +186,10 @@ class Learning(LightningModule):  # type: ignore[misc]  # Lightning is not typed
         if tuned:
             groups.append({"params": tuned, "lr": training.encoder_learning_rate})
         optimiser = torch.optim.AdamW(groups, weight_decay=training.weight_decay)
+        steps = max(2, self.steps)
+        rise = 0.2 if steps != 5 else 0.21  # a rise of exactly one step would be divided by its length less one, zero
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimiser, max_lr=[group["lr"] for group in groups], total_steps=max(2, self.steps), pct_start=0.2
+            optimiser, max_lr=[group["lr"] for group in groups], total_steps=steps, pct_start=rise
         )
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

@@ -36,14 +36,14 @@ def test_columns_of_later_rows_are_there_and_none_is_lost_between_groups(
     assert list(table.p_ill.isna()) == [True] * 3 + [False] * 8
     assert list(table.p_ill[3:]) == pytest.approx([number / 11 for number in range(3, 11)])
     assert list(table.error[:3]) == ["no scan"] * 3
-    assert len(failed) == 3
+    assert (failed.cases, failed.failed, failed.remarkable) == (11, 3, 3)
     assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("ending", ["jsonl", "csv", "parquet"])
 def test_nothing_to_write_is_a_file_without_rows(ending: str, tmp_path: Path) -> None:
     path = tmp_path / f"p.{ending}"
-    assert write_predictions([], path) == []
+    assert write_predictions([], path).cases == 0
     assert path.exists()
 
 

@@ -76,8 +76,9 @@ def test_bad_input_costs_only_itself(predictor: Predictor, tiny_cohort: Cohort, 
 def test_predictions_are_written_whole(ending: str, predictor: Predictor, tiny_cohort: Cohort, tmp_path: Path) -> None:
     path = tmp_path / f"p.{ending}"
     none = replace(tiny_cohort.cases[0], case_id="none", scans=(), notes=(), values={})
-    remarkable = write_predictions(predictor.stream([none, *tiny_cohort.cases[:3]]), path)
-    assert [prediction.case_id for prediction in remarkable] == ["none"]
+    summary = write_predictions(predictor.stream([none, *tiny_cohort.cases[:3]]), path)
+    assert (summary.cases, summary.failed) == (4, 1)
+    assert summary.told()[0].startswith("case none: not classified")
     if ending == "jsonl":
         rows = [json.loads(line) for line in path.read_text().splitlines()]
         assert list(rows[1]) == [

@@ -1,0 +1,131 @@
+"""`bench ray`: the same cohort by one Ray worker and by two, and what ten million studies would take at that rate."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event, Thread
+
+from medfuse.bench.harness import Report, Settings, Spread, Timing
+from medfuse.bench.subjects import default_bundle, radiographs
+from medfuse.cohort import Cohort
+from medfuse.errors import MedfuseError
+from medfuse.inference.blocks import STEP
+from medfuse.inference.cluster import classify_on_ray
+
+CASES, ROUNDS, SIDE = 512, 3, 2048
+STUDIES = 10_000_000  # of the computed plan
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def run(settings: Settings, progress: Callable[[int], None]) -> Report:
+    """Classify the same radiographs by one worker and by two, single-threaded, in turns.
+
+    A side's seconds run from the first finished block to the last, so that the start of Ray and the loading of the
+    model are left out; the facts say how long all of it took. Processor seconds are those of the workers over that
+    whole time, with loading.
+    """
+    count, rounds = settings.cases or CASES, settings.rounds or ROUNDS
+    if count < 4 * STEP:
+        message = f"--cases {count}: two workers need {4 * STEP} cases or more"
+        raise MedfuseError(message)
+    with settings.folder() as work:
+        bundle = default_bundle(work)
+        cases = tuple(radiographs(work / "cohort" / "files", count=count, seed=settings.seed, side=SIDE))
+        Cohort(work / "cohort", "radiographs", bundle.task, bundle.labels, cases).save()
+        found: dict[int, list[_Measured]] = {1: [], 2: []}
+        for number in range(rounds):
+            for workers in (1, 2) if number % 2 == 0 else (2, 1):
+                found[workers].append(_measure(work, workers))
+                progress(1)
+    timings = tuple(
+        Timing(_name(workers), tuple(one.steady for one in each), tuple(one.processor for one in each))
+        for workers, each in found.items()
+    )
+    report = Report("ray", timings)
+    spent = Spread.of([one.processor / count for one in found[1]]).median
+    facts = {
+        "cases": count,
+        "side of a radiograph": SIDE,
+        "whole run, seconds": {
+            _name(workers): [round(one.whole, 1) for one in each] for workers, each in found.items()
+        },
+        "processor seconds a case, one worker": round(spent, 4),
+        f"core hours for {STUDIES} studies": round(spent * STUDIES / 3600),
+        f"cores for {STUDIES} studies in a week": round(spent * STUDIES / (7 * 86400), 1),
+    }
+    return Report("ray", timings, (report.compared(_name(2), _name(1), aim=1.7),), facts)
+
+
+@dataclass(frozen=True)
+class _Measured:
+    whole: float
+    steady: float
+    processor: float
+
+
+def _name(workers: int) -> str:
+    return f"{workers} worker{'s' if workers > 1 else ''}"
+
+
+def _measure(work: Path, workers: int) -> _Measured:
+    shutil.rmtree(work / "out", ignore_errors=True)
+    ended: list[float] = []
+    with _watched() as used:
+        begun = time.perf_counter()
+        classify_on_ray(
+            str(work / "bundle"),
+            str(work / "cohort"),
+            str(work / "out"),
+            workers=workers,
+            block=STEP,
+            engine="torch",
+            progress=lambda _: ended.append(time.perf_counter()),
+        )
+        whole = time.perf_counter() - begun
+    # Blocks that ended together with the first are no work of the time that is measured.
+    return _Measured(whole, (ended[-1] - ended[0]) * len(ended) / max(1, len(ended) - workers), used.seconds)
+
+
+@dataclass
+class _Used:
+    """Processor seconds by process."""
+
+    ticks: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def seconds(self) -> float:
+        return sum(self.ticks.values()) / _TICKS
+
+    def look(self) -> None:
+        """Read how much the workers have used; they are Ray's children, so that nobody can ask for it afterwards."""
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                if b"MapWorker" not in (entry / "cmdline").read_bytes():
+                    continue
+                user, system = (entry / "stat").read_text().rpartition(")")[2].split()[11:13]
+            except (OSError, ValueError):
+                continue
+            self.ticks[int(entry.name)] = int(user) + int(system)
+
+
+@contextmanager
+def _watched() -> Iterator[_Used]:
+    used, ended = _Used(), Event()
+
+    def look() -> None:
+        while not ended.wait(0.2):
+            used.look()
+
+    thread = Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield used
+    finally:
+        ended.set()
+        thread.join()
