@@ -39,7 +39,7 @@ def test_help_is_quick_and_needs_no_torch() -> None:
     "verb",
     [
         *("demo", "sample-data", "import", "audit", "split", "deidentify", "train", "evaluate", "compare", "classify"),
-        *("calibrate", "monitor", "dashboard", "bench", "explain", "review"),
+        *("calibrate", "monitor", "dashboard", "bench", "explain", "review", "ablate"),
     ],
 )
 def test_every_verb_has_help_with_an_example(verb: str) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from medfuse.cli.ablate import ablate
 from medfuse.cli.audit import audit
 from medfuse.cli.bench import bench
 from medfuse.cli.calibrate import calibrate
@@ -42,6 +43,7 @@ app.command()(deidentify)
 app.command()(train)
 app.command()(evaluate)
 app.command()(compare)
+app.command()(ablate)
 app.command()(classify)
 app.command()(explain)
 app.command()(calibrate)

@@ -54,6 +54,8 @@ def show_metrics(metrics: Mapping[str, Any], out: Path, *, title: str = "") -> N
     )
     for evidence, value in (summary.get("best_reachable_auroc") or {}).items():
         typer.echo(f"best reachable AUROC from {evidence}: {value:.3f}")
+    if distance := summary.get("posterior_distance"):
+        typer.echo(f"mean distance to the true probability: {with_interval(distance)}")
     for note in metrics.get("notes", ()):
         typer.echo(note)
     for verdict in metrics.get("use", {}).get("verdicts", {}).values():

@@ -19,6 +19,7 @@ from medfuse.errors import CohortError
 from medfuse.evaluation.baselines import BASELINES
 from medfuse.evaluation.compare import CASES, write_cases
 from medfuse.evaluation.held import Held
+from medfuse.evaluation.missing import missing_curves, posterior_distance, reachable
 from medfuse.evaluation.mistakes import worst_cases
 from medfuse.evaluation.reliance import altered_areas, interplay, mean_shapley, verdicts
 from medfuse.evaluation.report import evaluated_card, write_report
@@ -115,14 +116,18 @@ def assemble(
     thresholds = np.stack([held.thresholds[row] for row in scored])
     present = [held.present[row] for row in scored]
     shared: dict[str, Any] = {"patients": patients, "task": bundle.task, "draws": draws}
+    best = _best(held, scored, bundle, cohort)
     metrics = summarise(
         truth=truth,
         probability=every[:, -1],
         labels=bundle.labels,
         thresholds=thresholds,
-        best=_best(held, scored, bundle, cohort),
+        best=best,
         **shared,
     )
+    ideal = None if best is None else reachable(best, bundle.model.modalities)
+    if ideal is not None:
+        metrics["summary"]["posterior_distance"] = posterior_distance(every[:, -1], ideal[:, -1], patients)
     place = {row: number for number, row in enumerate(scored)}
     altered = {
         what: {place[row]: said for row, said in rows.items() if row in place} for what, rows in held.altered.items()
@@ -135,6 +140,7 @@ def assemble(
         patients=patients,
     )
     same: dict[str, Any] = {"truth": truth, "every": every, "modalities": bundle.model.modalities, "patients": patients}
+    metrics["missing"] = missing_curves(**same, best=ideal, seed=bundle.config.seed)
     metrics["use"] = {
         "verdicts": verdicts(metrics["reliance"], bundle.model.modalities),
         "shapley": mean_shapley(**same),

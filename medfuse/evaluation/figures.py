@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from medfuse.evaluation.panels import BLUE, GREY, INK, RUST, Line, Panel
+from medfuse.evaluation.reliance import WORDS
 
 _DIAGONAL = Line((0, 1), (0, 1), colour=GREY, dashed=True)
 
@@ -16,6 +17,7 @@ def figures(metrics: Mapping[str, Any]) -> dict[str, list[Panel]]:
         "reliability": _reliability(metrics),
         "decision": _decision(metrics),
         "abstention": _abstention(metrics),
+        "missing": _missing(metrics),
         "stress": _stress(metrics),
     }
     return {name: panels for name, panels in found.items() if panels}
@@ -77,6 +79,26 @@ def _abstention(metrics: Mapping[str, Any]) -> list[Panel]:
             lines = [level, Line(at, risk, "error", RUST if name == "all cases" else BLUE)]
             panels.append(Panel(name, lines, ("share kept", 0, 1), ("error", 0, max(0.05, 1.1 * max(risk)))))
     return panels
+
+
+def _missing(metrics: Mapping[str, Any]) -> list[Panel]:
+    """AUROC and ECE against the share of cases that lack a modality, beside the best reachable where it is known."""
+    areas, errors = [], []
+    for name, curve in metrics.get("missing", {}).items():
+        told = [point for point in curve if point["auroc"]["low"] is not None and point["ece"] is not None]
+        if len(told) < 2:
+            continue
+        at = [point["rate"] for point in told]
+        ends = {key: [point["auroc"][key] for point in told] for key in ("value", "low", "high")}
+        lines = [Line((0, 1), (0.5, 0.5), "guessing", GREY, dashed=True)]
+        if all(point.get("best_reachable_auroc") is not None for point in told):
+            lines.append(Line(at, [point["best_reachable_auroc"] for point in told], "best reachable", RUST))
+        lines.append(Line(at, ends["value"], "AUROC", low=ends["low"], high=ends["high"]))
+        ece = [point["ece"] for point in told]
+        title, share = f"{WORDS[name]} missing", (f"share without {WORDS[name]}", 0, 1)
+        areas.append(Panel(title, lines, share, ("AUROC", 0.4, 1)))
+        errors.append(Panel(title, [Line(at, ece, "ECE")], share, ("ECE", 0, max(0.1, 1.1 * max(ece)))))
+    return areas + errors
 
 
 def _stress(metrics: Mapping[str, Any]) -> list[Panel]:

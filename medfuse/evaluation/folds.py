@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from medfuse.case import Split
+from medfuse.case import Case, Split
 from medfuse.cohort import Cohort
 from medfuse.config import Config
 from medfuse.encoders.cache import TokenCache, default_cache
@@ -48,21 +48,26 @@ def cross_validate(
     Raises:
         CohortError: If there are fewer patients than folds, or a fold cannot be trained on.
     """
-    cases = [case for case in cohort.cases if case.labelled]
-    assigned = patient_folds(cases, folds=folds, seed=config.seed)
     held, bundle = Held(), None
-    for fold in range(folds):
-        rest = [case for case, place in zip(cases, assigned, strict=True) if place != fold]
-        out = [replace(case, split="test") for case, place in zip(cases, assigned, strict=True) if place == fold]
-        inner = patient_folds(rest, folds=len(_INNER), seed=config.seed)
-        known = [replace(case, split=_INNER[place]) for case, place in zip(rest, inner, strict=True)]
-        part = replace(cohort, cases=(*known, *out))
+    for part, out in parted(config, cohort, folds=folds):
         with tempfile.TemporaryDirectory(prefix="medfuse-fold-") as work:
             bundle = fit(config, part, work=Path(work), cache=cache)
         predictor = Predictor(bundle, cache=TokenCache(cache or default_cache()))
         collect(predictor, out, held, progress=progress)
         if baselines:
-            fit_baselines(predictor, known, out, held)
+            fit_baselines(predictor, [case for case in part.cases if case.split != "test"], out, held)
     assert bundle is not None
     title = f"{config.name} on {cohort.name}, {folds}-fold cross-validation by patient"
     return assemble(held, bundle=bundle, cohort=cohort, problems=cohort.problems, draws=draws, title=title, by=by)
+
+
+def parted(config: Config, cohort: Cohort, *, folds: int) -> Iterator[tuple[Cohort, list[Case]]]:
+    """For each fold the cohort with its splits set anew, and the cases that are held out; see `cross_validate`."""
+    cases = [case for case in cohort.cases if case.labelled]
+    assigned = patient_folds(cases, folds=folds, seed=config.seed)
+    for fold in range(folds):
+        rest = [case for case, place in zip(cases, assigned, strict=True) if place != fold]
+        out = [replace(case, split="test") for case, place in zip(cases, assigned, strict=True) if place == fold]
+        inner = patient_folds(rest, folds=len(_INNER), seed=config.seed)
+        known = [replace(case, split=_INNER[place]) for case, place in zip(rest, inner, strict=True)]
+        yield replace(cohort, cases=(*known, *out)), out
