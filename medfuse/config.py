@@ -213,6 +213,22 @@ class TrainingConfig(_Strict):
     each says of its own fold takes the place of the validation and calibration splits, and all epochs are run."""
 
 
+class PretrainingConfig(_Strict):
+    """How `medfuse pretrain` teaches encoders from cases whose labels it does not look at."""
+
+    objective: Literal["masked", "pairs"] = "masked"
+    """`masked` words of the notes are filled in by the text encoder, or `pairs` of scan and notes are told from wrong
+    ones by both encoders, of which the one with `tune: frozen` stays as it is."""
+    epochs: Annotated[int, Field(ge=1)] = 10
+    """Most passes over the training split; the weights of the least held-out loss are kept."""
+    batch_size: Annotated[int, Field(ge=2)] = 16
+    """Windows of notes, or cases, in one step."""
+    learning_rate: Annotated[float, Field(gt=0)] = 5e-5
+    """Peak of a one-cycle schedule, for pretrained weights."""
+    mask: Annotated[float, Field(gt=0, lt=1)] = 0.15
+    """Share of words that are to be filled in."""
+
+
 class CalibrationConfig(_Strict):
     """How logits become probabilities."""
 
@@ -275,6 +291,8 @@ class Config(_Strict):
     """How modalities are joined."""
     training: TrainingConfig = TrainingConfig()
     """How the model learns."""
+    pretraining: PretrainingConfig = PretrainingConfig()
+    """How encoders are pretrained, if they are."""
     calibration: CalibrationConfig = CalibrationConfig()
     """How logits become probabilities."""
     inference: InferenceConfig = InferenceConfig()

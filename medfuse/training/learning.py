@@ -55,7 +55,7 @@ class _Cases(Dataset):
         return self.encoded[index].parts, self.truth[index]
 
 
-class _Order(Sampler):
+class Order(Sampler):
     """A new order each epoch that depends on the seed and the epoch alone, so that a resumed run goes on exactly."""
 
     def __init__(self, count: int, seed: int) -> None:
@@ -86,7 +86,7 @@ def loader(
     def together(items: Sequence[tuple[Mapping[Modality, Tensor], Tensor]]) -> Batch:
         return collate([parts for parts, _ in items], modalities), torch.stack([truth for _, truth in items])
 
-    order = None if seed is None else _Order(len(encoded), seed)
+    order = None if seed is None else Order(len(encoded), seed)
     return DataLoader(_Cases(encoded, truth), batch_size=batch, sampler=order, collate_fn=together)
 
 
