@@ -8,8 +8,10 @@ from medfuse.config import Config
 from medfuse.errors import ConfigError
 from medfuse.resources import shipped
 
+SPACE = shipped("configs") / "tune.yaml"  # no recipe; tests/tuning reads it
 
-@pytest.mark.parametrize("path", sorted(shipped("configs").rglob("*.yaml")), ids=lambda path: path.stem)
+
+@pytest.mark.parametrize("path", sorted(set(shipped("configs").rglob("*.yaml")) - {SPACE}), ids=lambda path: path.stem)
 def test_every_recipe_is_valid(path: Path) -> None:
     assert Config.load(path).modalities
 

@@ -24,6 +24,7 @@ from medfuse.cli.review import app as review
 from medfuse.cli.sample_data import sample_data
 from medfuse.cli.split import split
 from medfuse.cli.train import train
+from medfuse.cli.tune import tune
 from medfuse.errors import MedfuseError
 
 app = typer.Typer(
@@ -42,6 +43,7 @@ app.command()(split)
 app.command()(deidentify)
 app.command()(pretrain)
 app.command()(train)
+app.command()(tune)
 app.command()(evaluate)
 app.command()(compare)
 app.command()(classify)

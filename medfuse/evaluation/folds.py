@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from medfuse.case import Split
+from medfuse.case import Case, Split
 from medfuse.cohort import Cohort
 from medfuse.config import Config
 from medfuse.encoders.cache import TokenCache, default_cache
@@ -52,10 +52,7 @@ def cross_validate(
     assigned = patient_folds(cases, folds=folds, seed=config.seed)
     held, bundle = Held(), None
     for fold in range(folds):
-        rest = [case for case, place in zip(cases, assigned, strict=True) if place != fold]
-        out = [replace(case, split="test") for case, place in zip(cases, assigned, strict=True) if place == fold]
-        inner = patient_folds(rest, folds=len(_INNER), seed=config.seed)
-        known = [replace(case, split=_INNER[place]) for case, place in zip(rest, inner, strict=True)]
+        known, out = parts_of_fold(cases, assigned, fold, seed=config.seed)
         part = replace(cohort, cases=(*known, *out))
         with tempfile.TemporaryDirectory(prefix="medfuse-fold-") as work:
             bundle = fit(config, part, work=Path(work), cache=cache)
@@ -66,3 +63,20 @@ def cross_validate(
     assert bundle is not None
     title = f"{config.name} on {cohort.name}, {folds}-fold cross-validation by patient"
     return assemble(held, bundle=bundle, cohort=cohort, problems=cohort.problems, draws=draws, title=title, by=by)
+
+
+def parts_of_fold(
+    cases: Sequence[Case], assigned: Sequence[int], fold: int, *, seed: int
+) -> tuple[list[Case], list[Case]]:
+    """The cases of the other folds, dealt by patient into splits to train with, and those of the fold as a test split.
+
+    Args:
+        cases: Labelled cases.
+        assigned: The fold of each.
+        fold: Which fold tests.
+        seed: Of the deal.
+    """
+    rest = [case for case, place in zip(cases, assigned, strict=True) if place != fold]
+    out = [replace(case, split="test") for case, place in zip(cases, assigned, strict=True) if place == fold]
+    inner = patient_folds(rest, folds=len(_INNER), seed=seed)
+    return [replace(case, split=_INNER[place]) for case, place in zip(rest, inner, strict=True)], out
