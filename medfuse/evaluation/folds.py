@@ -66,8 +66,22 @@ def parted(config: Config, cohort: Cohort, *, folds: int) -> Iterator[tuple[Coho
     cases = [case for case in cohort.cases if case.labelled]
     assigned = patient_folds(cases, folds=folds, seed=config.seed)
     for fold in range(folds):
-        rest = [case for case, place in zip(cases, assigned, strict=True) if place != fold]
-        out = [replace(case, split="test") for case, place in zip(cases, assigned, strict=True) if place == fold]
-        inner = patient_folds(rest, folds=len(_INNER), seed=config.seed)
-        known = [replace(case, split=_INNER[place]) for case, place in zip(rest, inner, strict=True)]
+        known, out = parts_of_fold(cases, assigned, fold, seed=config.seed)
         yield replace(cohort, cases=(*known, *out)), out
+
+
+def parts_of_fold(
+    cases: Sequence[Case], assigned: Sequence[int], fold: int, *, seed: int
+) -> tuple[list[Case], list[Case]]:
+    """The cases of the other folds, dealt by patient into splits to train with, and those of the fold as a test split.
+
+    Args:
+        cases: Labelled cases.
+        assigned: The fold of each.
+        fold: Which fold tests.
+        seed: Of the deal.
+    """
+    rest = [case for case, place in zip(cases, assigned, strict=True) if place != fold]
+    out = [replace(case, split="test") for case, place in zip(cases, assigned, strict=True) if place == fold]
+    inner = patient_folds(rest, folds=len(_INNER), seed=seed)
+    return [replace(case, split=_INNER[place]) for case, place in zip(rest, inner, strict=True)], out

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
-import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -26,16 +24,18 @@ from medfuse.encoders.cache import TokenCache, default_cache
 from medfuse.encoders.cases import CaseEncoder, EncodedCase
 from medfuse.encoders.reduction import MOST_TOKENS, Reduction
 from medfuse.encoders.threads import torch_threads
-from medfuse.errors import CohortError, ConfigError, NoteError
+from medfuse.errors import CohortError, ConfigError
 from medfuse.hierarchy import parents_of
 from medfuse.model import Decided, DiagnosisModel, decide_all
-from medfuse.notes import model_text, read_note
 from medfuse.training.answers import answers, learns_from
 from medfuse.training.experts import fit_experts
 from medfuse.training.folds import fit_folds
 from medfuse.training.gradient import learn, threads_for, weigh
 from medfuse.training.kept import Kept, memory_budget
 from medfuse.training.learning import targets
+from medfuse.training.pretrained import patients_of, require_unseen
+from medfuse.training.quiet import quiet
+from medfuse.training.texts import texts_of
 
 Progress = Callable[[int], None]
 
@@ -90,6 +90,8 @@ def fit(
     quiet()
     seed_everything(config.seed, verbose=False)
     cohort = cohort.with_splits(config.seed, hold_out=config.hold_out)
+    pretrained = patients_of(config)
+    require_unseen(cohort.in_split("test"), pretrained)
     experts = config.fusion.name == "experts"
     folds = config.training.folds > 1
     known: tuple[Split, ...] = ("train", "validation", "calibration")
@@ -174,6 +176,7 @@ def fit(
         for split in SPLITS
         if split != "test"
     }
+    seen["train"] |= pretrained - seen["validation"] - seen["calibration"]
     return Bundle(
         config=config,
         task=cohort.task,
@@ -217,7 +220,7 @@ def _build(config: Config, cohort: Cohort, training: Sequence[Case]) -> tuple[Di
     if config.image is not None:
         image, receipts["image"] = build_image_encoder(config.image)
     if config.text is not None:
-        notes = _texts(training, config) if config.text.encoder in ("rnn", "lsa") else ()
+        notes = texts_of(training, config.text) if config.text.encoder in ("rnn", "lsa") else ()
         text, tokenizer, receipts["text"] = build_text_encoder(config.text, notes=notes)
     columns: list[Column] = []
     if config.tabular is not None:
@@ -262,19 +265,6 @@ def _reduce(model: DiagnosisModel, encoded: dict[str, list[EncodedCase]], work: 
             kept.keep(replace(one, parts={k: reductions[k](v) if k in reductions else v for k, v in one.parts.items()}))
             for one in members
         ]
-
-
-def _texts(cases: Sequence[Case], config: Config) -> list[str]:
-    assert config.text is not None
-    texts = []
-    for case in cases:
-        for note in case.notes:
-            try:
-                whole = note if note.text is not None or note.path is None else read_note(note.path)
-            except NoteError:
-                continue  # reading it for training names it
-            texts.append(model_text(whole, config.text))
-    return texts
 
 
 def _calibrate(cohort: Cohort, encoded: Sequence[EncodedCase], decided: Decided, config: Config) -> Calibration:
@@ -340,14 +330,6 @@ def facts_wanted(model: DiagnosisModel) -> dict[str, Any]:
         "columns": {column.name: "category" if column.categories else "number" for column in model.columns},
         "image": model.config.image if "image" in model.modalities else None,
     }
-
-
-def quiet() -> None:
-    """Keep what Lightning tells its developers away from a clinician's terminal."""
-    for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module=r"lightning\..*")
-    warnings.filterwarnings("ignore", message=r".*(does not have many workers|Checkpoint directory).*")
 
 
 def without(config: Config, *modalities: str) -> Config:

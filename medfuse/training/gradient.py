@@ -92,14 +92,18 @@ def learn(
     last = work / "last.ckpt"
     trainer.fit(learning, shuffled, held, ckpt_path=str(last) if last.exists() else None, weights_only=True)
     model.to("cpu")
+    learned = learning.learned()
+    if select:
+        state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
+        learning.load_state_dict(state, strict=False)
+    learning.finish()
     if not select:
         return {}
-    state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
-    learning.load_state_dict(state, strict=False)
     score = best.best_model_score  # a tensor; zero is a score too
     return {
         "how": "gradient",
         "epochs": trainer.current_epoch,
+        "learned": learned,
         **({"contradictions": against} if config.hierarchy else {}),
         "validation_loss": None if score is None else round(float(score), 6),
     }

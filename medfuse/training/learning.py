@@ -11,8 +11,9 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from medfuse.case import Case, Modality
 from medfuse.cohort import Task
-from medfuse.config import Config
+from medfuse.config import Config, ImageConfig, TextConfig
 from medfuse.encoders.cases import EncodedCase, is_frozen
+from medfuse.encoders.lora import adapt, merge
 from medfuse.hierarchy import conditional
 from medfuse.losses import Loss
 from medfuse.model import DiagnosisModel, Padded, collate
@@ -54,7 +55,7 @@ class _Cases(Dataset):
         return self.encoded[index].parts, self.truth[index]
 
 
-class _Order(Sampler):
+class Order(Sampler):
     """A new order each epoch that depends on the seed and the epoch alone, so that a resumed run goes on exactly."""
 
     def __init__(self, count: int, seed: int) -> None:
@@ -85,7 +86,7 @@ def loader(
     def together(items: Sequence[tuple[Mapping[Modality, Tensor], Tensor]]) -> Batch:
         return collate([parts for parts, _ in items], modalities), torch.stack([truth for _, truth in items])
 
-    order = None if seed is None else _Order(len(encoded), seed)
+    order = None if seed is None else Order(len(encoded), seed)
     return DataLoader(_Cases(encoded, truth), batch_size=batch, sampler=order, collate_fn=together)
 
 
@@ -110,7 +111,9 @@ class Learning(LightningModule):  # type: ignore[misc]  # Lightning is not typed
         for name, encoder in self._encoders():
             tune = "frozen" if is_frozen(self.config, name) else self._tune(name)
             encoder.requires_grad_(requires_grad=tune == "full")
-            if tune == "last":
+            if tune == "lora":
+                adapt(encoder.network, rank=self._part(name).rank)
+            elif tune == "last":
                 for parameter in encoder.last_parameters():
                     parameter.requires_grad_()
 
@@ -120,16 +123,32 @@ class Learning(LightningModule):  # type: ignore[misc]  # Lightning is not typed
         if self.model.text is not None:
             yield "text", self.model.text
 
-    def _tune(self, name: Modality) -> str:
+    def _part(self, name: Modality) -> ImageConfig | TextConfig:
         part = self.config.image if name == "image" else self.config.text
         assert part is not None
-        return "full" if getattr(part, "encoder", "") == "rnn" else part.tune
+        return part
+
+    def _tune(self, name: Modality) -> str:
+        part = self._part(name)
+        return "full" if part.encoder == "rnn" else part.tune
+
+    def learned(self) -> dict[str, int]:
+        """How many numbers learn, in the heads and in each encoder that is not frozen."""
+        parts: list[tuple[str, Any]] = [("heads", self.model.heads), *self._encoders()]
+        counts = {name: sum(p.numel() for p in part.parameters() if p.requires_grad) for name, part in parts}
+        return {name: count for name, count in counts.items() if count}
+
+    def finish(self) -> None:
+        """Leave plain weights in the model: what LoRA learned goes into the weights that it corrects."""
+        for _, encoder in self._encoders():
+            merge(encoder)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Leave frozen encoders out; they are as they were."""
-        frozen = tuple(f"model.{name}." for name, _ in self._encoders() if is_frozen(self.config, name))
-        kept = {key: value for key, value in checkpoint["state_dict"].items() if not key.startswith(frozen or ("\0",))}
-        checkpoint["state_dict"] = kept
+        """Leave out what is frozen; it is as it was."""
+        whole = tuple(f"model.{name}." for name, _ in self._encoders() if is_frozen(self.config, name))
+        still = {name for name, parameter in self.named_parameters() if not parameter.requires_grad}
+        state = checkpoint["state_dict"]
+        checkpoint["state_dict"] = {key: state[key] for key in state if key not in still and not key.startswith(whole)}
 
     def on_train_epoch_start(self) -> None:
         """Keep a pretrained encoder's statistics as they are; one that starts from nothing learns them."""
@@ -181,7 +200,8 @@ class Learning(LightningModule):  # type: ignore[misc]  # Lightning is not typed
         fresh: list[Any] = list(heads)
         for name, encoder in self._encoders():
             learning = [p for p in encoder.parameters() if p.requires_grad]
-            (fresh if name == "text" and rnn else tuned).extend(learning)
+            new = self._tune(name) == "lora" or (name == "text" and rnn)
+            (fresh if new else tuned).extend(learning)
         groups: list[dict[str, Any]] = [{"params": fresh, "lr": training.learning_rate}]
         if tuned:
             groups.append({"params": tuned, "lr": training.encoder_learning_rate})
