@@ -41,9 +41,10 @@ class Bert(nn.Module):
     def __init__(self, architecture: Mapping[str, Any]) -> None:
         super().__init__()
         self.width = int(architecture["hidden_size"])
-        self.words = nn.Embedding(architecture["vocab_size"], self.width)
-        self.positions = nn.Embedding(architecture["max_position_embeddings"], self.width)
-        self.types = nn.Embedding(architecture["type_vocab_size"], self.width)
+        self.words, self.positions, self.types = (
+            _table(architecture[size], self.width)
+            for size in ("vocab_size", "max_position_embeddings", "type_vocab_size")
+        )
         epsilon = architecture.get("layer_norm_eps", 1e-12)
         dropout = architecture.get("hidden_dropout_prob", 0.1)
         self.norm = nn.LayerNorm(self.width, eps=epsilon)
@@ -101,6 +102,12 @@ class Bert(nn.Module):
             leftover = [name for name in source if name.startswith(f"{old}.")]
             renamed |= {f"unknown.{name}": source.pop(name) for name in leftover}
         return renamed | source
+
+
+def _table(rows: int, width: int) -> nn.Embedding:
+    """An embedding; on the device `meta`, where a bundle's weights take its place, nothing is drawn for it."""
+    values = torch.empty(rows, width)
+    return nn.Embedding.from_pretrained(values if values.is_meta else values.normal_(), freeze=False)
 
 
 def _modern(name: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
+import torch.nn.functional as F  # noqa: N812 - as everyone calls it
 from torch import nn
 
 from medfuse.fusion.fused import Fused, Fusion, means, presence
@@ -103,6 +104,14 @@ class CrossAttentionFusion(Fusion):
         """What the others say to each token [B, L, D]; exactly zero in a case that has no others."""
         alone = ~mask.any(1)
         open_mask = mask | alone.unsqueeze(1)  # a softmax over nothing would be NaN; its result is discarded below
-        heard, _ = self.attentions[place](queries, keys, keys, key_padding_mask=~open_mask, need_weights=False)
-        said: Tensor = heard.masked_fill(alone.view(-1, 1, 1), 0.0)
-        return said
+        # Written out, because torch's own forward imports sympy to check a padding mask: a tenth of a cold start.
+        attention = self.attentions[place]
+        assert isinstance(attention, nn.MultiheadAttention)
+        assert attention.in_proj_weight is not None
+        weight, bias, width = attention.in_proj_weight, attention.in_proj_bias, self.width
+        asking = F.linear(queries, weight[:width], bias[:width])
+        key, value = F.linear(keys, weight[width:], bias[width:]).chunk(2, dim=2)
+        query, key, value = (part.view(*part.shape[:2], _HEADS, -1).transpose(1, 2) for part in (asking, key, value))
+        heard = F.scaled_dot_product_attention(query, key, value, attn_mask=open_mask[:, None, None, :])
+        said: Tensor = attention.out_proj(heard.transpose(1, 2).flatten(2))
+        return said.masked_fill(alone.view(-1, 1, 1), 0.0)
