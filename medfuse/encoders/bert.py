@@ -107,7 +107,7 @@ class Bert(nn.Module):
 def _table(rows: int, width: int) -> nn.Embedding:
     """An embedding; on the device `meta`, where a bundle's weights take its place, nothing is drawn for it."""
     values = torch.empty(rows, width)
-    return nn.Embedding.from_pretrained(values if values.is_meta else values.normal_(), freeze=False)
+    return nn.Embedding(rows, width, _weight=values if values.is_meta else values.normal_())
 
 
 def _modern(name: str) -> str:

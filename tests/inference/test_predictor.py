@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -139,3 +141,18 @@ def test_a_damaged_scan_is_named_and_the_rest_is_used(tiny_bundle: Path, tiny_co
     assert len(found.unreadable) == 1
     assert "HTML page" in found.unreadable[0]
     assert "image" not in found.modalities
+
+
+def test_a_cold_process_imports_nothing_heavy_besides_torch(tiny_bundle: Path, tiny_cohort: Cohort) -> None:
+    case = tiny_cohort.cases[0]
+    code = (
+        "import sys, medfuse\n"
+        "predictor = medfuse.Predictor.load(sys.argv[1])\n"
+        "said = predictor.classify_files(scans=[sys.argv[2]], notes=[sys.argv[3]])\n"
+        "assert said.modalities == ('image', 'text'), said\n"
+        "heavy = {'sympy', 'torch._dynamo', 'transformers', 'monai', 'pandas', 'scipy', 'sklearn', 'lightning'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    arguments = [str(tiny_bundle), str(case.scans[0].path), str(case.notes[0].path)]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"
