@@ -20,6 +20,7 @@ BENCHES: Mapping[str, str] = {
     "imaging": "radiographs from the file to the network, beside MONAI and pydicom's plugins",
     "memory": "the most that classify and train hold, as cases grow",
     "ray": "one Ray worker beside two, and what ten million studies would take",
+    "roofline": "each stage in one thread, beside what the machine cannot go below",
     "startup": "fresh processes",
 }
 """By name, what is measured; the module has the same name."""

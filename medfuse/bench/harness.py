@@ -134,12 +134,14 @@ class Report:
         timings: By side.
         comparisons: Of sides with each other.
         facts: What was the same for all sides, and other figures by name.
+        figure: A plot as SVG; empty where there is none.
     """
 
     bench: str
     timings: tuple[Timing, ...]
     comparisons: tuple[Comparison, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    figure: str = field(default="", repr=False)
 
     def compared(self, name: str, than: str, *, aim: float | None = None) -> Comparison:
         """One side with another."""

@@ -23,7 +23,7 @@ def bench(
     threads: Annotated[int | None, typer.Option(min=1, help="Threads that every side may use.")] = None,
     work: Annotated[Path | None, typer.Option("--work", help="Folder for the cases; they are used again.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of everything drawn.")] = 0,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="JSON file for the report.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="JSON file; a plot lies beside it.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure medfuse beside what else does the same, in turns on the same cases; exit 1 if an aim is missed.
@@ -39,6 +39,8 @@ def bench(
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(written + "\n", encoding="utf-8")
+        if report.figure:
+            out.with_suffix(".svg").write_text(report.figure, encoding="utf-8")
     if as_json:
         typer.echo(written)
     else:

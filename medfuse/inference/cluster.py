@@ -57,7 +57,7 @@ def classify_on_ray(
         out: Folder or URI; must be free, or hold parts of the same run.
         workers: Most processes that hold the model, one core each; None takes the cores of this machine.
         block: Cases of a part, a multiple of 16.
-        engine: What runs the frozen encoders, `torch`, `onnx` or `int8`; None takes the config's.
+        engine: What runs the frozen encoders, `torch`, `onnx`, `int8` or `openvino`; None takes the config's.
         cache: Folder for tokens of frozen encoders on each machine; None keeps none.
         progress: Called with the number of cases of each finished block.
 
@@ -72,7 +72,7 @@ def classify_on_ray(
         folder = fetch_bundle(home, Path(made))
         digest, engine = verify(folder), engine or Config.load(folder / "config.yaml").inference.engine
     if engine == "auto":
-        message = "machines of a cluster may choose differently; name --engine torch, onnx or int8"
+        message = "machines of a cluster may choose differently; name --engine torch, onnx, int8 or openvino"
         raise MedfuseError(message)
     summary = Summary()
     table = open_table(source)

@@ -59,3 +59,23 @@ def test_figures_cost_no_more_than_in_proportion_to_the_cases() -> None:
     assert [timing.name for timing in report.timings] == ["200 cases", "2000 cases", "20000 cases"]
     assert report.facts["slope"] < 1.3  # 1 is linear; the margin is for what else the machine does
     assert report.facts["most memory, gigabytes"] > 0
+
+
+@pytest.mark.slow
+def test_no_stage_is_faster_than_its_floor(work: Path) -> None:
+    report = run("roofline", Settings(cases=2, rounds=3, work=work))
+    stages = [name for name in report.facts if name.startswith(("scan", "note"))]
+    assert len(stages) == 7
+    for name in stages:
+        share = float(str(report.facts[name]).rpartition(": ")[2].partition("%")[0])
+        assert 0.1 < share < 130  # the ceilings are measured too, while other work may run
+    assert report.figure.count("<circle") == 2 * 6 + 3 * 25 - 25
+
+
+def test_floors_are_the_longer_of_bytes_and_arithmetic() -> None:
+    from medfuse.bench.roofline import Stage, floor
+
+    rates = {"memory": 10.0, "file": 1.0, "product": 100.0}
+    assert floor(Stage("read", lambda: None, 0, 5), rates) == 5
+    assert floor(Stage("encode", lambda: None, 400, 5, "product"), rates) == 4
+    assert floor(Stage("encode", lambda: None, 10, 5, "product"), rates) == 0.5
