@@ -68,7 +68,7 @@ with left:
     notes = notes_of(case, explanation, t)
     if case.values:
         st.markdown(f"#### {t('values')}")
-        rows = [{t("column"): column, t("value"): value} for column, value in value_rows(case)]
+        rows = [{t("column"): column, t("value"): value} for column, value in value_rows(case, texts=t)]
         st.dataframe(rows, hide_index=True, height="content", width="stretch")
     before_of(reading, case, t)
 with right:

@@ -162,5 +162,5 @@ else:
     st.info(t("no_match") if len(read) else t("no_cases"), icon=":material/search_off:")
     if len(read):
         st.button(t("clear_filters"), on_click=clear)
-basis = urgency_basis(desk.cohort)
+basis = urgency_basis(desk.cohort, texts=t)
 st.caption(markdown_plain(f"{t('count_of', shown=len(shown), all=len(read))} {basis} {t('open_by_click')}"))

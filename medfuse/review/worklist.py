@@ -13,6 +13,7 @@ from medfuse.cohort import Cohort, Task
 from medfuse.errors import MedfuseError
 from medfuse.review.decision import Review
 from medfuse.review.store import standing
+from medfuse.review.texts import Texts, english
 from medfuse.review.wording import answer_set
 
 STATES = ("open", "accepted", "overridden", "uncertain", "bad image", "commented")
@@ -146,13 +147,13 @@ def with_decisions(table: pd.DataFrame, decisions: Sequence[Review]) -> pd.DataF
     return table.assign(state=state, reader=reader)
 
 
-def urgency_basis(cohort: Cohort) -> str:
+def urgency_basis(cohort: Cohort, *, texts: Texts | None = None) -> str:
     """One sentence on what the worklist is sorted by."""
+    t = texts or english()
     if not cohort.urgency:
-        return "This cohort states no urgency, so the cases that the model is least sure of come first."
+        return t("urgency_none")
     weights = sorted(((cohort.urgency.get(label, 0.0), label) for label in cohort.labels), key=lambda pair: -pair[0])
-    told = ", ".join(f"{label} {weight:g}" for weight, label in weights)
-    return f"Urgency is the sum of each label's probability times its weight in this cohort ({told})."
+    return t("urgency_weights", weights=", ".join(f"{label} {weight:g}" for weight, label in weights))
 
 
 def _disagreement(prediction: Prediction) -> float:
