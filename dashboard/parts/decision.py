@@ -57,7 +57,7 @@ def save(reading: Reading, case: Case, version: int, t: Texts) -> None:
     for field, value in empty.items():
         if f"{field}-{case_id}" in state:
             state[f"{field}-{case_id}"] = value
-    state["told"] = (case_id, "success", f"{t('stored')} {told(stored)}.")
+    state["told"] = (case_id, "success", f"{t('stored')} {told(stored, texts=t)}.")
 
 
 def undo(reading: Reading, case_id: str, version: int, t: Texts) -> None:
@@ -108,7 +108,7 @@ def decide(reading: Reading, case: Case, prediction: Prediction | None, followin
 def history(reading: Reading, case_id: str, t: Texts) -> None:
     for review in reading.reads(case_id):
         with st.container(border=True):
-            st.markdown(markdown_plain(told(review)))
+            st.markdown(markdown_plain(told(review, texts=t)))
             if review.comment:
                 st.text(review.comment)
     st.markdown(f"#### {t('history')}")
@@ -116,7 +116,7 @@ def history(reading: Reading, case_id: str, t: Texts) -> None:
     if not decisions:
         st.caption(t("no_history"))
     for review in reversed(decisions):
-        st.markdown(markdown_plain(told(review)))
+        st.markdown(markdown_plain(told(review, texts=t)))
         if review.comment:
             st.text(review.comment)
         if review.regions:

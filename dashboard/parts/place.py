@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from medfuse.review.texts import Texts
@@ -18,7 +20,7 @@ def picked() -> None:
     go(st.session_state["picker"])
 
 
-def chosen(order: list[str]) -> str:
+def chosen(order: Sequence[str]) -> str:
     """The case of the address, if it is one of the reader's; else the one last open; else the first."""
     asked = st.query_params.get("case")
     if asked is not None and asked not in order:
@@ -28,7 +30,7 @@ def chosen(order: list[str]) -> str:
     return found
 
 
-def header(order: list[str], states: dict[str, str], current: str, t: Texts) -> None:
+def header(order: Sequence[str], states: dict[str, str], current: str, t: Texts) -> None:
     place = order.index(current)
     title, before, picker, after = st.columns([3, 1.1, 2.6, 1.1], vertical_alignment="bottom")
     title.title(markdown_plain(current))

@@ -66,7 +66,7 @@ def scans_of(case: Case, desk: Desk, explanation, t: Texts, *, key: str = "") ->
         if answer["region"]:
             st.caption(f":material/crop: {t('region_marked')}")
     with st.expander(t("how_read")):
-        st.table({"": dict(receipt_rows(scan.receipt))}, border="horizontal")
+        st.table({"": dict(receipt_rows(scan.receipt, texts=t))}, border="horizontal")
     return [scan]
 
 

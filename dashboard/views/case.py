@@ -29,7 +29,7 @@ visitor: Visitor = st.session_state["visitor"]
 try:
     reading = Reading(desk, visitor.name, st.query_params.get("study", ""), account=visitor.account)
     table = with_decisions(desk.table, desk.store.latest())
-    order = list(reading.cases(table["case_id"].tolist()))
+    order = reading.cases(desk.order)
 except MedfuseError as error:
     st.error(markdown_plain(str(error)), icon=":material/error:")
     st.stop()
@@ -37,7 +37,8 @@ if not order:
     st.info(t("nothing_to_read"), icon=":material/done_all:")
     st.stop()
 if reading.role == "open":
-    states = {one: state for one, state in zip(table["case_id"], table["state"], strict=True) if state != "open"}
+    read = table[table["state"] != "open"]
+    states = dict(zip(read["case_id"], read["state"], strict=True))
 else:
     states = {one: reading.state(one) for one in order if reading.state(one) not in ("", "open")}
 current = chosen(order)
@@ -68,7 +69,7 @@ with left:
     notes = notes_of(case, explanation, t)
     if case.values:
         st.markdown(f"#### {t('values')}")
-        rows = [{t("column"): column, t("value"): value} for column, value in value_rows(case)]
+        rows = [{t("column"): column, t("value"): value} for column, value in value_rows(case, texts=t)]
         st.dataframe(rows, hide_index=True, height="content", width="stretch")
     before_of(reading, case, t)
 with right:

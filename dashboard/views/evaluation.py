@@ -1,14 +1,14 @@
-"""The evaluation: how good the model was on held-out cases, and how far to trust the figures."""
+"""The evaluation: how good the model was on held-out cases, how far to trust the figures, and how it goes since."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from medfuse.errors import MedfuseError
+from dashboard.parts.since import since_deployment
+from dashboard.parts.thresholds import thresholds
 from medfuse.review.charts import CHART_CONFIG, confusion_maps, reliability_plot
-from medfuse.review.consequences import consequences, held_out
 from medfuse.review.desk import Desk
-from medfuse.review.figures import HEADLINE, best_reachable, figure_text, label_table
+from medfuse.review.figures import HEADLINE, best_reachable, figure_text, label_table, subgroup_table
 from medfuse.review.texts import Texts
 from medfuse.review.wording import markdown_plain
 
@@ -17,64 +17,37 @@ t: Texts = st.session_state["texts"]
 left, right = st.columns([5, 1], vertical_alignment="bottom")
 left.title(t("performance"))
 if desk.metrics is None:
-    st.info(
-        "No evaluation was given. Make one with `medfuse evaluate BUNDLE COHORT --out DIR`, then start the dashboard "
-        "with `--evaluation DIR`.",
-        icon=":material/monitoring:",
-    )
+    st.info(t("no_evaluation"), icon=":material/monitoring:")
+    since_deployment(desk, t)
     st.stop()
 if desk.report is not None:
     right.download_button(
-        "Report", desk.report.read_bytes(), file_name="report.html", mime="text/html", icon=":material/download:",
-        help="One file that opens without a network", width="stretch", on_click="ignore",
+        t("report"), desk.report.read_bytes(), file_name="report.html", mime="text/html", icon=":material/download:",
+        help=t("report_help"), width="stretch", on_click="ignore",
     )  # fmt: skip
 
 summary = desk.metrics["summary"]
-st.caption(f"Measured on {summary.get('n_cases', '?')} cases of {summary.get('n_patients', '?')} patients.")
-for column, (name, (title, meaning)) in zip(st.columns(len(HEADLINE)), HEADLINE.items(), strict=True):
-    value, interval = figure_text(summary.get(name))
-    column.metric(title, value, border=True, help=meaning, delta=interval, delta_color="off", delta_arrow="off")
-st.caption("Below each figure: its 95 % interval over patients. Averages over the labels.")
-for line in best_reachable(summary):
+st.caption(t("measured_on", cases=summary.get("n_cases", "?"), patients=summary.get("n_patients", "?")))
+for column, (name, title) in zip(st.columns(len(HEADLINE)), HEADLINE.items(), strict=True):
+    value, interval = figure_text(summary.get(name), texts=t)
+    column.metric(
+        title, value, border=True, help=t(f"metric_{name}"), delta=interval, delta_color="off", delta_arrow="off"
+    )
+st.caption(t("below_each"))
+for line in best_reachable(summary, texts=t):
     st.markdown(markdown_plain(line))
 
-
-@st.fragment
-def thresholds() -> None:
-    """A threshold on a slider, and what it means for a thousand patients."""
-    st.subheader(t("thresholds"))
-    pick, slide = st.columns([1, 2])
-    label = pick.selectbox(t("label"), desk.cohort.labels, key="threshold-label")
-    value = slide.slider(t("threshold"), 0.0, 1.0, 0.5, 0.01, key="threshold", help=t("threshold_help"))
-    try:
-        probability, truth = held_out(desk.evaluation, desk.cohort, label)
-    except MedfuseError as error:
-        st.info(markdown_plain(str(error)))
-        return
-    found = consequences(probability, truth, threshold=value)
-    counted = {"found": found.found, "missed": found.missed, "false_alarms": found.false_alarms}
-    for column, (name, number) in zip(st.columns(5), counted.items(), strict=False):
-        column.metric(t(f"threshold_{name}"), f"{number:.0f}", border=True)
-    for column, (name, share) in zip(
-        st.columns(5), {"sensitivity": found.sensitivity, "specificity": found.specificity}.items(), strict=False
-    ):
-        column.metric(t(name), "–" if share != share else f"{100 * share:.0f} %", border=True)
-    st.caption(t("threshold_counted", n=found.n))
-
-
 if desk.evaluation is not None and (desk.evaluation / "predictions.parquet").is_file():
-    thresholds()
+    thresholds(desk, t)
 
 reliability = reliability_plot(desk.metrics.get("reliability", {}))
 if reliability is not None:
-    st.subheader("Do the probabilities hold?")
-    st.caption(
-        "Of the cases for which the model said 70 %, about 70 % should have the label: points on the dashed line."
-    )
+    st.subheader(t("reliability"))
+    st.caption(t("reliability_help"))
     st.plotly_chart(reliability, theme=None, config=CHART_CONFIG, key="reliability")
 
 if desk.metrics.get("confusion"):
-    st.subheader("What is taken for what?")
+    st.subheader(t("confusion"))
     maps = confusion_maps(desk.metrics["confusion"])
     columns = st.columns(1 if len(maps) == 1 else 3)
     for index, (label, figure) in enumerate(maps.items()):
@@ -84,5 +57,16 @@ if desk.metrics.get("confusion"):
             st.plotly_chart(figure, theme=None, config=CHART_CONFIG, key=f"confusion-{index}")
 
 if desk.metrics.get("labels"):
-    st.subheader("Label by label")
-    st.dataframe(label_table(desk.metrics["labels"]), hide_index=True)
+    st.subheader(t("by_label"))
+    st.dataframe(label_table(desk.metrics["labels"], texts=t), hide_index=True)
+
+if desk.metrics.get("subgroups"):
+    st.subheader(t("subgroups"))
+    st.caption(t("subgroups_help"))
+    for name, column in desk.metrics["subgroups"].items():
+        st.markdown(f"**{markdown_plain(name)}**")
+        st.dataframe(subgroup_table(column, texts=t), hide_index=True, width="stretch", height="content")
+        if column.get("n_unknown"):
+            st.caption(t("group_unknown", count=column["n_unknown"]))
+
+since_deployment(desk, t)

@@ -95,7 +95,7 @@ def outcome(study: Study) -> None:
         {
             t("case"): one.case_id,
             t("outcome"): t(f"outcome_{one.outcome}"),
-            t("final"): told(one.final) if one.final else "",
+            t("final"): told(one.final, texts=t) if one.final else "",
         }
         for one in found
     ]
@@ -117,8 +117,8 @@ def agreement(study: Study, found: Sequence[CaseResult]) -> None:
                 {
                     t("question"): one.question,
                     t("measure"): name,
-                    t("value"): figure_text(vars_of(figure))[0],
-                    t("interval"): figure_text(vars_of(figure))[1],
+                    t("value"): figure_text(vars_of(figure), texts=t)[0],
+                    t("interval"): figure_text(vars_of(figure), texts=t)[1],
                 }
             )
     st.dataframe(rows, hide_index=True, width="stretch", height="content")

@@ -77,4 +77,4 @@ with left:
     for place, (receipt, levels, seen) in enumerate(found["scans"]):
         show(arguments(levels, seen, key=receipt.sha256[:16], texts=t, height=460), key=f"dropped-{place}")
         with st.expander(t("how_read")):
-            st.table({"": dict(receipt_rows(receipt))}, border="horizontal")
+            st.table({"": dict(receipt_rows(receipt, texts=t))}, border="horizontal")

@@ -125,13 +125,13 @@ labels = filters[2].multiselect(
     t("most_probable"), desk.cohort.labels, placeholder=t("all_labels"), key="labels", **bound
 )
 readers = filters[3].multiselect(
-    t("reader"), sorted(set(table["reader"]) - {""}), placeholder=t("all_readers"), key="readers"
+    t("reader"), sorted(set(table["reader"].unique()) - {""}), placeholder=t("all_readers"), key="readers"
 )
 order = filters[4].selectbox(t("sort"), ORDERS, key="order", format_func=lambda one: t(f"order_{one}"), **bound)
 more = st.columns([1.6, 1.6, 1.6, 1.6, 1.6], vertical_alignment="center")
 unsure = more[0].toggle(t("only_unsure"), key="unsure", **bound)
 disagreeing = more[1].toggle(t("only_disagreeing"), key="disagreeing", **bound)
-sites = sorted(set(desk.table["site"]) - {""})
+sites = desk.sites
 wanted = (
     more[2].multiselect(t("site"), sites, placeholder=t("all_sites"), key="sites", label_visibility="collapsed")
     if sites
@@ -162,5 +162,5 @@ else:
     st.info(t("no_match") if len(read) else t("no_cases"), icon=":material/search_off:")
     if len(read):
         st.button(t("clear_filters"), on_click=clear)
-basis = urgency_basis(desk.cohort)
+basis = urgency_basis(desk.cohort, texts=t)
 st.caption(markdown_plain(f"{t('count_of', shown=len(shown), all=len(read))} {basis} {t('open_by_click')}"))

@@ -15,6 +15,7 @@ __all__ = ["BENCHES", "Comparison", "Report", "Settings", "Side", "Timing", "alt
 
 BENCHES: Mapping[str, str] = {
     "classify": "radiographs with notes, beside a plain PyTorch loop and the encoders alone",
+    "dashboard": "what a reader waits for in a real browser, with 100,000 predicted cases",
     "encode": "the engines of the frozen encoders on ready tensors",
     "evaluate": "every figure with its interval, as cases grow",
     "imaging": "radiographs from the file to the network, beside MONAI and pydicom's plugins",

@@ -150,9 +150,11 @@ def confusion_maps(confusion: Mapping[str, Any]) -> dict[str, Figure]:
 def _plain(trace: Any, *, height: int) -> Figure:
     from plotly.graph_objects import Figure
 
-    figure = _styled(Figure(trace), height=height)
-    figure.update_layout(margin={"l": 0, "r": 8, "t": 4, "b": 4}, bargap=0.35)
-    figure.layout.font.color = figure.layout.template = None  # as the page has them, light or dark
+    # Neither template nor colour of letters: these are as the page has them, light or dark. Plotly's own templates take
+    # as long to apply as all the rest of a page.
+    margin = {"l": 0, "r": 8, "t": 4, "b": 4}
+    layout = {"template": None, "margin": margin, "bargap": 0.35, "showlegend": False, "height": height}
+    figure = Figure(trace, layout | {"font": {"size": 13, "family": FONT}})
     figure.update_yaxes(automargin=True, showgrid=False, fixedrange=True)
     figure.update_xaxes(fixedrange=True)
     return figure

@@ -140,6 +140,16 @@ class Desk:
         return tuple(sorted(others, key=lambda one: one.time or "", reverse=True))
 
     @cached_property
+    def order(self) -> tuple[str, ...]:
+        """The predicted cases in the order of the table."""
+        return tuple(self.table["case_id"].tolist())
+
+    @cached_property
+    def sites(self) -> tuple[str, ...]:
+        """Where the predicted cases are from, as far as that is known."""
+        return tuple(sorted(set(self.table["site"].unique()) - {""}))
+
+    @cached_property
     def _of_patient(self) -> Mapping[str, list[Case]]:
         found: dict[str, list[Case]] = {}
         for case in self.cohort.cases:

@@ -5,52 +5,71 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-HEADLINE: Mapping[str, tuple[str, str]] = {
-    "auroc": ("AUROC", "How often a case with the label gets a higher probability than one without. 0.5 is guessing."),
-    "auprc": ("AUPRC", "Precision over all recalls; guessing gives the label's share of the cases."),
-    "brier": ("Brier score", "Mean squared error of the probabilities. Lower is better."),
-    "ece": ("ECE", "How far probabilities are from what is observed, on average. Lower is better."),
-    "log_loss": ("Log loss", "Punishes confident mistakes. Lower is better."),
-}
-_EVIDENCE = {"image": "the image alone", "text": "the notes alone", "tabular": "the values alone", "all": "everything"}
+from medfuse.review.texts import Texts, english
+
+HEADLINE: Mapping[str, str] = {
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+    "brier": "Brier score",
+    "ece": "ECE",
+    "log_loss": "Log loss",
+}  # names that are the same in every language; what they mean is the text `metric_NAME`
+_EVIDENCE = ("image", "text", "tabular")
 
 
-def figure_text(figure: Any) -> tuple[str, str]:
+def figure_text(figure: Any, *, texts: Texts | None = None) -> tuple[str, str]:
     """A figure and its interval, `0.812` and `0.744 to 0.871`; `–` and `not defined` for what is not there."""
+    t = texts or english()
     if not isinstance(figure, Mapping) or figure.get("value") is None:
-        return "–", "not defined"
+        return "–", t("not_defined")
     if figure.get("low") is None or figure.get("high") is None:
-        return f"{figure['value']:.3f}", "no interval"
-    return f"{figure['value']:.3f}", f"{figure['low']:.3f} to {figure['high']:.3f}"
+        return f"{figure['value']:.3f}", t("no_interval")
+    return f"{figure['value']:.3f}", t("from_to", low=f"{figure['low']:.3f}", high=f"{figure['high']:.3f}")
 
 
-def best_reachable(summary: Mapping[str, Any]) -> list[str]:
+def best_reachable(summary: Mapping[str, Any], *, texts: Texts | None = None) -> list[str]:
     """Sentences on the best AUROC that the evidence allows, where the truth is known."""
+    t = texts or english()
     known = {name: best for name, best in (summary.get("best_reachable_auroc") or {}).items() if best is not None}
     lines = []
     area = (summary.get("auroc") or {}).get("value")
     if "all" in known and area is not None:
-        lines.append(
-            f"These cases are synthetic, so the best that any model could reach is known: an AUROC of "
-            f"{known['all']:.3f}. This model reaches {100 * area / known['all']:.0f} % of it."
-        )
-    parts = [f"{_EVIDENCE[name]} {best:.3f}" for name, best in known.items() if name in _EVIDENCE and name != "all"]
+        lines.append(t("best_known", best=f"{known['all']:.3f}", share=f"{100 * area / known['all']:.0f}"))
+    parts = [f"{t('only_' + name)} {known[name]:.3f}" for name in _EVIDENCE if name in known]
     if parts:
-        lines.append(f"With less evidence the best would be: {', '.join(parts)}.")
+        lines.append(t("best_with_less", parts=", ".join(parts)))
     return lines
 
 
-def label_table(labels: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+def label_table(labels: Mapping[str, Mapping[str, Any]], *, texts: Texts | None = None) -> list[dict[str, Any]]:
     """One row a label: counts and each metric with its interval, as text."""
+    t = texts or english()
+    return [
+        {t("label"): label, t("with_it"): figures.get("n_positive"), t("without_it"): figures.get("n_negative")}
+        | {title: _cell(figures.get(name), t) for name, title in HEADLINE.items()}
+        for label, figures in labels.items()
+    ]
+
+
+def subgroup_table(column: Mapping[str, Any], *, texts: Texts | None = None) -> list[dict[str, Any]]:
+    """One row a group of a column of `metrics.json`'s subgroups, the largest first: AUROC, Brier score and their gaps.
+
+    A group that is too small says so in place of figures.
+    """
+    t = texts or english()
     rows = []
-    for label, figures in labels.items():
-        row: dict[str, Any] = {
-            "Label": label,
-            "With": figures.get("n_positive"),
-            "Without": figures.get("n_negative"),
-        }
-        for name, (title, _) in HEADLINE.items():
-            value, interval = figure_text(figures.get(name))
-            row[title] = f"{value} ({interval})" if interval[0].isdigit() else value
+    for name, entry in column["groups"].items():
+        row: dict[str, Any] = {t("group"): name, t("cases"): entry["n_cases"], t("patients"): entry["n_patients"]}
+        if "too_few" in entry:
+            row[t("remark")] = entry["too_few"]
+        else:
+            row |= {HEADLINE[metric]: _cell(entry.get(metric), t) for metric in ("auroc", "brier")}
+            gap = (entry.get("gap") or {}).get("auroc")
+            row[t("gap")] = t("reference_group") if name == column.get("reference") else _cell(gap, t)
         rows.append(row)
     return rows
+
+
+def _cell(figure: Any, t: Texts) -> str:
+    value, interval = figure_text(figure, texts=t)
+    return value if interval in (t("not_defined"), t("no_interval")) else f"{value} ({interval})"

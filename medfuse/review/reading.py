@@ -59,7 +59,7 @@ class Reading:
         if self._arbitration:
             return (*self._arbitration.queue(), *sorted(self._decided()))  # what was decided can be corrected
         hidden = withheld(self.desk, self.reader)
-        return tuple(case_id for case_id in order if case_id not in hidden)
+        return tuple(case_id for case_id in order if case_id not in hidden) if hidden else tuple(order)
 
     def prediction(self, case_id: str) -> Prediction | None:
         """What the model says; None as long as the reader must not see it."""

@@ -104,42 +104,44 @@ def points(difference: float, *, texts: Texts | None = None) -> str:
     return t("one_point") if number == 1 else t("many_points", number=number)
 
 
-def receipt_rows(receipt: ScanReceipt) -> list[tuple[str, str]]:
+def receipt_rows(receipt: ScanReceipt, *, texts: Texts | None = None) -> list[tuple[str, str]]:
     """What reading the scan did, as pairs of a plain name and a value."""
-    rescale = "none" if receipt.rescale is None else "× {:g} + {:g}".format(*receipt.rescale)
+    t = texts or english()
+    rescale = t("receipt_none") if receipt.rescale is None else "× {:g} + {:g}".format(*receipt.rescale)
+    size = t("receipt_pixels", columns=receipt.columns, rows=receipt.rows, bits=receipt.bits)
+    shown = t("receipt_of", shown=len(receipt.shown), frames=receipt.frames)
     return [
-        ("Format", receipt.format),
-        ("Stored size", f"{receipt.columns} × {receipt.rows} pixels, {receipt.bits} bit"),
-        ("Kind of image", receipt.modality or "not stated"),
-        ("View", receipt.view or "not stated"),
-        ("Compression", receipt.transfer_syntax or "as the format says"),
-        ("Grey scale", receipt.photometric + (", inverted so that white means more" if receipt.inverted else "")),
-        ("Rescaled", rescale),
-        ("Window applied", receipt.voi),
-        *([("Slices shown", f"{len(receipt.shown)} of {receipt.frames}")] if receipt.frames > 1 else []),
-        *([("Series", receipt.series)] if receipt.series else []),
-        ("File's SHA-256", receipt.sha256[:16] + "…" if receipt.sha256 else ""),
+        (t("receipt_format"), receipt.format),
+        (t("receipt_size"), size),
+        (t("receipt_kind"), receipt.modality or t("receipt_not_stated")),
+        (t("receipt_view"), receipt.view or t("receipt_not_stated")),
+        (t("receipt_compression"), receipt.transfer_syntax or t("receipt_as_format")),
+        (t("receipt_grey"), receipt.photometric + (t("receipt_inverted") if receipt.inverted else "")),
+        (t("receipt_rescaled"), rescale),
+        (t("receipt_window"), receipt.voi),
+        *([(t("receipt_slices"), shown)] if receipt.frames > 1 else []),
+        *([(t("receipt_series"), receipt.series)] if receipt.series else []),
+        (t("receipt_sum"), receipt.sha256[:16] + "…" if receipt.sha256 else ""),
     ]
 
 
-def value_rows(case: Case) -> list[tuple[str, str]]:
+def value_rows(case: Case, *, texts: Texts | None = None) -> list[tuple[str, str]]:
     """The tabular values for reading, the missing ones marked."""
+    missing = (texts or english())("value_missing")
     return [
-        (column, "missing" if value is None else f"{value:g}" if isinstance(value, float) else str(value))
+        (column, missing if value is None else f"{value:g}" if isinstance(value, float) else str(value))
         for column, value in case.values.items()
     ]
 
 
-def told(review: Review) -> str:
+def told(review: Review, *, texts: Texts | None = None) -> str:
     """A stored decision in one line, without its comment."""
-    when = review.created_at.astimezone(UTC).strftime("%d %b %Y, %H:%M UTC") if review.created_at else "not stored"
-    did = {
-        "accept": f"accepted {review.predicted}" if review.predicted else "accepted",
-        "override": f"overrode with {', '.join(review.labels) or 'none of the labels'}",
-        "comment": "commented",
-        "uncertain": "was uncertain",
-        "bad_image": "called the image too bad to read",
-        "undo": "took a decision back",
-    }[review.action]
-    at = f" when the model said {review.predicted}" if review.action == "override" and review.predicted else ""
-    return f"{review.reader} {did}{at} ({when})"
+    t = texts or english()
+    at = review.created_at
+    when = at.astimezone(UTC).strftime(t("time_format")) if at else t("not_stored_yet")
+    name = f"told_{review.action}"
+    if review.action in ("accept", "override") and review.predicted:
+        name += "_model"
+    labels = ", ".join(review.labels) or t("none_of_the_labels")
+    did = t(name, reader=review.reader, labels=labels, predicted=review.predicted or "")
+    return f"{did} ({when})"

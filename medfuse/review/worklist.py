@@ -13,6 +13,7 @@ from medfuse.cohort import Cohort, Task
 from medfuse.errors import MedfuseError
 from medfuse.review.decision import Review
 from medfuse.review.store import standing
+from medfuse.review.texts import Texts, english
 from medfuse.review.wording import answer_set
 
 STATES = ("open", "accepted", "overridden", "uncertain", "bad image", "commented")
@@ -58,6 +59,7 @@ def predicted_cases(cohort: Cohort, predictions: Mapping[str, Prediction]) -> pd
     failed = np.isnan(matrix).any(axis=1)
     best = np.where(failed, 0, np.nan_to_num(matrix).argmax(axis=1)) if len(rows) else np.zeros(0, dtype=int)
     best_label = np.array([*cohort.labels, ""], dtype=object)[np.where(failed, len(cohort.labels), best)]
+    every = pd.RangeIndex(len(rows))
     table = pd.DataFrame(
         {
             "case_id": [case.case_id for case, _ in rows],
@@ -72,8 +74,8 @@ def predicted_cases(cohort: Cohort, predictions: Mapping[str, Prediction]) -> pd
             "warnings": [len(prediction.warnings) for _, prediction in rows],
             "disagreement": [_disagreement(prediction) for _, prediction in rows],
             "site": [case.groups.get("site", "") for case, _ in rows],
-            "state": "open",
-            "reader": "",
+            "state": pd.Series("open", every, object),  # as `with_decisions` has them
+            "reader": pd.Series("", every, object),
             "error": [prediction.error or "" for _, prediction in rows],
         }
     )
@@ -137,22 +139,24 @@ def with_decisions(table: pd.DataFrame, decisions: Sequence[Review]) -> pd.DataF
         decisions: Of `ReviewStore.latest()`.
     """
     held = standing(decisions)
-    place = pd.Index(table["case_id"]).get_indexer(list(held)) if held else ()
+    if not held:
+        return table
     state, reader = table["state"].to_numpy(dtype=object).copy(), table["reader"].to_numpy(dtype=object).copy()
-    label = table["label"].to_numpy(dtype=object)
-    for row, review in zip(place, held.values(), strict=True):
-        if row >= 0:
-            state[row], reader[row] = _state(review, label[row]), review.reader
-    return table.assign(state=state, reader=reader)
+    decided = table.loc[table["case_id"].isin(list(held)), ["case_id", "label"]]
+    for row, case_id, label in decided.itertuples(name=None):
+        state[row], reader[row] = _state(held[case_id], label), held[case_id].reader
+    # As objects: to make texts of them would cost more than all the rest.
+    new = {"state": pd.Series(state, table.index, object), "reader": pd.Series(reader, table.index, object)}
+    return table.assign(**new)
 
 
-def urgency_basis(cohort: Cohort) -> str:
+def urgency_basis(cohort: Cohort, *, texts: Texts | None = None) -> str:
     """One sentence on what the worklist is sorted by."""
+    t = texts or english()
     if not cohort.urgency:
-        return "This cohort states no urgency, so the cases that the model is least sure of come first."
+        return t("urgency_none")
     weights = sorted(((cohort.urgency.get(label, 0.0), label) for label in cohort.labels), key=lambda pair: -pair[0])
-    told = ", ".join(f"{label} {weight:g}" for weight, label in weights)
-    return f"Urgency is the sum of each label's probability times its weight in this cohort ({told})."
+    return t("urgency_weights", weights=", ".join(f"{label} {weight:g}" for weight, label in weights))
 
 
 def _disagreement(prediction: Prediction) -> float:

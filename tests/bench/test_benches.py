@@ -79,3 +79,18 @@ def test_floors_are_the_longer_of_bytes_and_arithmetic() -> None:
     assert floor(Stage("read", lambda: None, 0, 5), rates) == 5
     assert floor(Stage("encode", lambda: None, 400, 5, "product"), rates) == 4
     assert floor(Stage("encode", lambda: None, 10, 5, "product"), rates) == 0.5
+
+
+def test_the_dashboards_cases_can_be_opened_and_its_aims_are_told(tmp_path: Path) -> None:
+    from medfuse.bench.dashboard import subjects, within
+    from medfuse.bench.harness import Timing
+    from medfuse.review.desk import Desk
+
+    places = subjects(tmp_path, count=40, seed=0)
+    desk = Desk.open(places)
+    assert (len(desk.table), desk.problems) == (40, ())
+    assert desk.order[0] == desk.table["case_id"].iloc[0]
+    desk.store.close()
+    assert subjects(tmp_path, count=40, seed=0) == places  # used again
+    told = within([Timing("open it", (0.9, 2.0, 0.8), (0, 0, 0)), Timing("save", (0.4, 0.6, 0.7), (0, 0, 0))])
+    assert told == {"open it, within 1 s": True, "save, within 0.5 s": False}

@@ -86,6 +86,16 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "summary": summary | {"best_reachable_auroc": {"image": 0.8, "all": 0.95}},
         "labels": {one: dict.fromkeys(metrics, figure) | {"n_positive": 8, "n_negative": 12} for one in LABELS},
         "confusion": {"labels": list(LABELS), "counts": [[8, 0, 1], [1, 6, 0], [0, 0, 4]]},
+        "subgroups": {
+            "site": {
+                "reference": "<b>A",
+                "n_unknown": 2,
+                "groups": {
+                    "<b>A": {"n_cases": 12, "n_patients": 10} | dict.fromkeys(metrics, figure),
+                    "B": {"n_cases": 3, "n_patients": 3, "too_few": "3 patients are too few to say anything"},
+                },
+            }
+        },
         "reliability": {one: [point] for one in LABELS},
     }
     (evaluation / "metrics.json").write_text(json.dumps(content))

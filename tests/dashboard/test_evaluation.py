@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from streamlit.testing.v1 import AppTest
+
+from medfuse.review import Review, ReviewStore
 
 
 def test_headline_figures_with_intervals_and_plots(start: Callable[..., AppTest]) -> None:
@@ -20,3 +23,18 @@ def test_without_an_evaluation_it_says_how_to_make_one(start: Callable[..., AppT
     app = start("evaluation", evaluation=False)
     assert "medfuse evaluate" in app.info[0].value
     assert not app.metric
+
+
+def test_subgroups_and_how_it_goes_since(start: Callable[..., AppTest], store: Path) -> None:
+    app = start("evaluation")
+    groups = app.dataframe[1].value
+    assert groups["Group"].tolist() == ["<b>A", "B"]
+    assert groups["AUROC less the largest group’s"].tolist()[0] == "largest group"
+    assert "too few" in groups["Remark"].tolist()[1]
+    assert any("No decision outside of a study yet" in one.value for one in app.info)
+    opened = ReviewStore(store, cohort="four cases", labels=("infection", "embolism", "nothing"))
+    opened.add(Review(case_id="full", reader="AB", action="accept", predicted="infection"))
+    opened.add(Review(case_id="no-note", reader="AB", action="override", labels=("embolism",)))
+    app = start("evaluation")
+    (months,) = [one.value for one in app.dataframe if "Month" in one.value]
+    assert months["Overridden"].tolist() == ["50 %"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from medfuse.review.figures import HEADLINE, best_reachable, figure_text, label_table
+from medfuse.review.figures import HEADLINE, best_reachable, figure_text, label_table, subgroup_table
+from medfuse.review.texts import Texts
 
 
 def test_figures_that_are_not_there_are_said_to_be_so() -> None:
@@ -25,3 +26,16 @@ def test_label_table_has_every_metric() -> None:
     assert row["AUROC"] == "0.500 (0.400 to 0.600)"
     assert row["ECE"] == "–"
     assert len(row) == 3 + len(HEADLINE)
+
+
+def test_a_small_group_says_so_in_place_of_figures() -> None:
+    figure = {"value": 0.8, "low": 0.7, "high": 0.9}
+    big = {"n_cases": 30, "n_patients": 20, "auroc": figure, "brier": figure}
+    other = big | {"gap": {"auroc": {"value": -0.1, "low": -0.2, "high": 0.05}}}
+    few = {"n_cases": 2, "n_patients": 2, "too_few": "2 patients are too few to say anything"}
+    rows = subgroup_table({"reference": "a", "groups": {"a": big, "b": other, "c": few}})
+    assert [row["Group"] for row in rows] == ["a", "b", "c"]
+    assert rows[1]["AUROC less the largest group’s"] == "-0.100 (-0.200 to 0.050)"
+    assert rows[2]["Remark"] == "2 patients are too few to say anything"
+    assert "AUROC" not in rows[2]
+    assert subgroup_table({"reference": "a", "groups": {"a": big}}, texts=Texts("de"))[0]["Fälle"] == 30

@@ -8,6 +8,7 @@ import pytest
 from medfuse.case import Case, Note, Prediction, Scan, ScanReceipt
 from medfuse.review import wording
 from medfuse.review.decision import Review
+from medfuse.review.texts import Texts
 
 SURE = Prediction(
     "c1",
@@ -99,3 +100,12 @@ def test_told_is_one_line_without_the_comment() -> None:
         comment="secret",
     )  # fmt: skip
     assert wording.told(review) == "AB overrode with embolism when the model said infection (02 Jan 2025, 03:04 UTC)"
+
+
+def test_decisions_receipts_and_values_are_told_in_german_too() -> None:
+    german = Texts("de")
+    at = datetime(2026, 3, 4, 5, 6, tzinfo=UTC)
+    review = Review(case_id="c", reader="AB", action="override", labels=("dry",), predicted="wet", created_at=at)
+    assert wording.told(review, texts=german) == "AB entschied auf dry, das Modell sagte wet (04.03.2026, 05:06 UTC)"
+    assert dict(wording.receipt_rows(RECEIPT, texts=german))["Gespeicherte Größe"] == "20 × 10 Pixel, 12 Bit"
+    assert wording.value_rows(Case("c", "p", values={"crp": None}), texts=german) == [("crp", "fehlt")]

@@ -1,0 +1,197 @@
+"""`bench dashboard`: what a reader waits for in a real browser, with many predicted cases; aims are absolute.
+
+A side ends when what was asked for is on the screen. The server was started and has opened the cohort before.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+import numpy as np
+
+from medfuse.bench.harness import Report, Settings, Side, Spread, Timing, alternate
+from medfuse.case import Case, Scan
+from medfuse.cohort import Cohort
+from medfuse.errors import MedfuseError
+from medfuse.review.desk import Places
+from medfuse.review.launch import command
+
+CASES, ROUNDS = 100_000, 7
+PAINT, ACTION = 1.0, 0.5  # seconds that a reader may wait for the first page, and for anything done on it
+LABELS = ("infection", "embolism", "effusion", "nothing")
+CHROMIUM = Path("/usr/bin/chromium")
+_FIRST = "#glide-cell-0-0"  # the first case of the list
+_IDLE = "!document.querySelector('[data-testid=stSkeleton]')"
+
+
+def run(settings: Settings, progress: Callable[[int], None]) -> Report:
+    """Time the worklist and a case in Chromium, through Playwright."""
+    try:
+        start = importlib.import_module("playwright.sync_api").sync_playwright
+    except ImportError as error:
+        message = "bench dashboard needs playwright: `pip install playwright`, and Chromium (Debian package chromium)"
+        raise MedfuseError(message) from error
+    count = settings.cases or CASES
+    with settings.folder() as work:
+        places = subjects(work, count=count, seed=settings.seed)
+        with _serving(places) as address, start() as playwright:
+            path = str(CHROMIUM) if CHROMIUM.exists() else None
+            browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+            timings = alternate(_sides(browser, address), rounds=settings.rounds or ROUNDS, progress=progress)
+            browser.close()
+    # The times are absolute, so what else the machine did belongs to them: 1 for each core is all that it can.
+    load = {"load of the machine, average of 5 minutes": round(os.getloadavg()[1], 1), "cores": os.cpu_count()}
+    return Report("dashboard", tuple(timings), facts={"cases": count, **load, **within(timings)})
+
+
+def within(timings: list[Timing]) -> dict[str, bool]:
+    """Whether the median of each side is within what a reader may wait."""
+    told = {}
+    for one in timings:
+        aim = PAINT if one.name.startswith("open") else ACTION
+        told[f"{one.name}, within {aim:g} s"] = Spread.of(one.seconds).median <= aim
+    return told
+
+
+def subjects(work: Path, *, count: int, seed: int) -> Places:
+    """A cohort of cases that share one picture, and a prediction of each."""
+    from PIL import Image
+
+    root, predictions = work / "cohort", work / "predictions.jsonl"
+    if not predictions.exists():
+        rng = np.random.default_rng(seed)
+        root.mkdir(parents=True)
+        Image.fromarray(rng.integers(0, 255, (480, 440), dtype=np.uint8)).save(root / "scan.png")
+        scan = (Scan(root / "scan.png"),)
+        cases = tuple(Case(f"case-{one:06}", f"patient-{one // 2:06}", scans=scan) for one in range(count))
+        urgency = dict(zip(LABELS, (0.6, 1.0, 0.4, 0.0), strict=True))
+        Cohort(root, "many cases", "multiclass", LABELS, cases, urgency=urgency).save()
+        probabilities = rng.dirichlet(np.ones(len(LABELS)) / 2, count).round(4)
+        with predictions.open("w", encoding="utf-8") as stream:
+            for case, row in zip(cases, probabilities.tolist(), strict=True):
+                found = dict(zip(LABELS, row, strict=True))
+                best = max(found, key=found.__getitem__)
+                entry: dict[str, Any] = {"case_id": case.case_id, "probabilities": found, "prediction_set": [best]}
+                entry |= {"abstain": found[best] < 0.5, "modalities": ["image"], "contributions": {"image": 0.2}}
+                stream.write(json.dumps(entry | {"warnings": [], "error": None, "bundle": "bench"}) + "\n")
+    return Places(cohort=root, predictions=predictions, store=str(work / "reviews.sqlite"))
+
+
+@contextmanager
+def _serving(places: Places) -> Iterator[str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = subprocess.Popen(  # noqa: S603 - our own server
+        command(places, port=port), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        deadline = monotonic() + 60
+        while True:
+            with suppress(OSError):
+                urllib.request.urlopen(f"{address}/_stcore/health", timeout=5).close()  # noqa: S310 - fixed address
+                break
+            if server.poll() is not None or monotonic() > deadline:
+                message = f"the dashboard did not start: {' '.join([sys.executable, '-m', 'streamlit'])} ended"
+                raise MedfuseError(message)
+            sleep(0.1)
+        yield address
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def _sides(browser: Any, address: str) -> list[Side]:
+    """Each begins where the one before does not matter: `before` brings the page there, untimed."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    page = context.new_page()
+    page.set_default_timeout(30_000)
+    number = iter(range(1, 10**6))
+
+    def list_there(where: Any = page) -> None:
+        where.locator(_FIRST).wait_for(state="attached")
+
+    def to_list() -> None:
+        page.goto(f"{address}/?reader=AB")
+        list_there()
+        quiet()
+
+    def quiet() -> None:
+        page.wait_for_function(_IDLE)
+        page.wait_for_timeout(800)
+
+    def to_case() -> None:
+        page.goto(f"{address}/case?reader=AB&case=case-{next(number):06}")
+        page.get_by_role("button", name="Save").wait_for()
+        quiet()
+
+    def to_decision() -> None:
+        to_case()
+        page.get_by_text("Uncertain", exact=True).first.click()
+        quiet()
+
+    def first_visit() -> None:
+        fresh = browser.new_context(viewport={"width": 1280, "height": 800})
+        other = fresh.new_page()
+        other.set_default_timeout(120_000)  # the first of all opens the cohort
+        other.goto(f"{address}/?reader=AB")
+        list_there(other)
+        fresh.close()
+
+    def again() -> None:
+        page.goto(f"{address}/?reader=AB")
+        list_there()
+
+    def changed(act: Callable[[], object]) -> None:
+        """Do something, and wait until the list begins with another case (its cells are also there as text)."""
+        before = page.locator(_FIRST).inner_text()
+        act()
+        page.wait_for_function(f"text => document.querySelector('{_FIRST}')?.innerText !== text", arg=before)
+
+    def filter_text() -> None:
+        field = page.get_by_placeholder("Search by case id")
+        field.fill("case-0042")
+        changed(lambda: field.press("Enter"))
+
+    def only_unsure() -> None:
+        changed(page.get_by_text("Only unsure").click)
+
+    def next_page() -> None:
+        changed(page.get_by_test_id("stNumberInputStepUp").click)
+
+    def open_case() -> None:
+        page.get_by_role("button", name="Read the next case").click()
+        page.get_by_role("button", name="Save").wait_for()
+        page.frame_locator("iframe[title*=medfuse_viewer]").first.locator("#viewer[data-lower]").wait_for()
+
+    def next_case() -> None:
+        before = page.get_by_role("heading", level=1).inner_text()
+        page.keyboard.press("n")
+        page.wait_for_function("text => document.querySelector('h1')?.innerText !== text", arg=before)
+
+    def decide() -> None:
+        page.get_by_role("button", name="Save").click()
+        page.get_by_text("Stored:").wait_for()
+
+    return [
+        Side("open the worklist, empty browser cache", first_visit, warm=first_visit),
+        Side("open the worklist again", again),
+        Side("filter by text", filter_text, before=to_list),
+        Side("filter by a switch", only_unsure, before=to_list),
+        Side("next page of the list", next_page, before=to_list),
+        Side("to the next case, scan drawn", open_case, before=to_list),
+        Side("next case by its key", next_case, before=to_case),
+        Side("save a decision", decide, before=to_decision),
+    ]
