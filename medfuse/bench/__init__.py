@@ -21,6 +21,8 @@ BENCHES: Mapping[str, str] = {
     "memory": "the most that classify and train hold, as cases grow",
     "ray": "one Ray worker beside two, and what ten million studies would take",
     "startup": "fresh processes",
+    "train": "training on frozen encoders, beside the tutorial's loop and a logistic regression",
+    "tune": "training of an imaging encoder, beside a bare PyTorch loop",
 }
 """By name, what is measured; the module has the same name."""
 
