@@ -19,6 +19,7 @@ from medfuse.inference.blocks import STEP
 from medfuse.inference.cluster import classify_on_ray
 
 CASES, ROUNDS, SIDE = 512, 3, 2048
+SKIPPED = 4  # blocks by which both workers have loaded the model
 STUDIES = 10_000_000  # of the computed plan
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -26,13 +27,13 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 def run(settings: Settings, progress: Callable[[int], None]) -> Report:
     """Classify the same radiographs by one worker and by two, single-threaded, in turns.
 
-    A side's seconds run from the first finished block to the last, so that the start of Ray and the loading of the
-    model are left out; the facts say how long all of it took. Processor seconds are those of the workers over that
-    whole time, with loading.
+    A side's seconds, and the processor seconds of its workers, are those between the end of its fourth block and the end
+    of its last, a case, so that the start of Ray and the loading of the model are left out; the facts say how long all
+    of it took.
     """
     count, rounds = settings.cases or CASES, settings.rounds or ROUNDS
-    if count < 4 * STEP:
-        message = f"--cases {count}: two workers need {4 * STEP} cases or more"
+    if count < 2 * SKIPPED * STEP:
+        message = f"--cases {count}: what is skipped and what is measured need {2 * SKIPPED * STEP} cases or more"
         raise MedfuseError(message)
     with settings.folder() as work:
         bundle = default_bundle(work)
@@ -48,7 +49,7 @@ def run(settings: Settings, progress: Callable[[int], None]) -> Report:
         for workers, each in found.items()
     )
     report = Report("ray", timings)
-    spent = Spread.of([one.processor / count for one in found[1]]).median
+    spent = Spread.of([one.processor for one in found[1]]).median
     facts = {
         "cases": count,
         "side of a radiograph": SIDE,
@@ -64,6 +65,8 @@ def run(settings: Settings, progress: Callable[[int], None]) -> Report:
 
 @dataclass(frozen=True)
 class _Measured:
+    """Seconds of a whole run; seconds and processor seconds a case of its measured blocks."""
+
     whole: float
     steady: float
     processor: float
@@ -75,21 +78,20 @@ def _name(workers: int) -> str:
 
 def _measure(work: Path, workers: int) -> _Measured:
     shutil.rmtree(work / "out", ignore_errors=True)
-    ended: list[float] = []
+    marks: list[tuple[int, float, float]] = []  # cases, seconds and processor seconds as each block ends
     with _watched() as used:
         begun = time.perf_counter()
-        classify_on_ray(
-            str(work / "bundle"),
-            str(work / "cohort"),
-            str(work / "out"),
-            workers=workers,
-            block=STEP,
-            engine="torch",
-            progress=lambda _: ended.append(time.perf_counter()),
-        )
+
+        def mark(cases: int) -> None:
+            used.look()
+            marks.append((cases, time.perf_counter() - begun, used.seconds))
+
+        places = (str(work / name) for name in ("bundle", "cohort", "out"))
+        classify_on_ray(*places, workers=workers, block=STEP, engine="torch", progress=mark)
         whole = time.perf_counter() - begun
-    # Blocks that ended together with the first are no work of the time that is measured.
-    return _Measured(whole, (ended[-1] - ended[0]) * len(ended) / max(1, len(ended) - workers), used.seconds)
+    (_, first, spent), (_, last, total) = marks[SKIPPED - 1], marks[-1]
+    cases = sum(count for count, _, _ in marks[SKIPPED:])
+    return _Measured(whole, (last - first) / cases, (total - spent) / cases)
 
 
 @dataclass

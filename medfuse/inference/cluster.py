@@ -155,6 +155,8 @@ def _done(run: Run, blocks: Sequence[Block], workers: int) -> Iterator[Receipt]:
             warnings.simplefilter("ignore")
             receipts = given.map(Worker, fn_constructor_args=(run,), compute=pool, num_cpus=1, max_task_retries=RETRIES)
         for row in receipts.iter_rows():
+            if row["error"]:
+                raise MedfuseError(row["error"])
             yield Receipt(**json.loads(row["receipt"]))
 
 
