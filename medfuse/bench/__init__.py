@@ -17,12 +17,12 @@ BENCHES: Mapping[str, str] = {
     "classify": "radiographs with notes, beside a plain PyTorch loop and the encoders alone",
     "encode": "the engines of the frozen encoders on ready tensors",
     "evaluate": "every figure with its interval, as cases grow",
+    "finetune": "training of an imaging encoder, beside a bare PyTorch loop",
     "imaging": "radiographs from the file to the network, beside MONAI and pydicom's plugins",
     "memory": "the most that classify and train hold, as cases grow",
     "ray": "one Ray worker beside two, and what ten million studies would take",
     "startup": "fresh processes",
     "train": "training on frozen encoders, beside the tutorial's loop and a logistic regression",
-    "tune": "training of an imaging encoder, beside a bare PyTorch loop",
 }
 """By name, what is measured; the module has the same name."""
 

@@ -27,9 +27,9 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 def run(settings: Settings, progress: Callable[[int], None]) -> Report:
     """Classify the same radiographs by one worker and by two, single-threaded, in turns.
 
-    A side's seconds, and the processor seconds of its workers, are those between the end of its fourth block and the end
-    of its last, a case, so that the start of Ray and the loading of the model are left out; the facts say how long all
-    of it took.
+    A side's seconds, and the processor seconds of its workers, are those between the end of its fourth block and the
+    end of its last, a case, so that the start of Ray and the loading of the model are left out; the facts say how long
+    all of it took.
     """
     count, rounds = settings.cases or CASES, settings.rounds or ROUNDS
     if count < 2 * SKIPPED * STEP:

@@ -80,7 +80,7 @@ def test_a_training_is_measured_beside_a_tutorial_and_a_regression(work: Path) -
 
 @pytest.mark.slow
 def test_an_encoder_that_learns_keeps_up_with_a_bare_loop(work: Path) -> None:
-    report = run("tune", Settings(cases=40, rounds=3, threads=1, work=work / "tune"))
+    report = run("finetune", Settings(cases=40, rounds=3, threads=1, work=work / "finetune"))
     assert ratio(report, "medfuse", "bare loop") > 0.4  # the aim is 0.9; the margin is for what else the machine does
 
 

@@ -1,4 +1,4 @@
-"""`bench tune`: an imaging encoder that learns as a whole, beside a bare PyTorch loop on the same squares.
+"""`bench finetune`: an imaging encoder that learns as a whole, beside a bare PyTorch loop on the same squares.
 
 Both read the scans once before what is timed; an epoch is a pass with gradients over the training split and one without
 over the validation split. What medfuse takes an epoch is what a second epoch adds to a training.
@@ -42,14 +42,14 @@ def run(settings: Settings, progress: Callable[[int], None]) -> Report:
         raw = {one.name: one for one in alternate(sides, rounds=settings.rounds or ROUNDS, progress=progress)}
         shutil.rmtree(work / "tuned")
     timings = (less(raw["two"], raw["one"], "medfuse"), raw["bare loop"])
-    report = Report("tune", timings)
+    report = Report("finetune", timings)
     images = len(cohort.in_split("train"))
     facts = {
         "training images": images,
         "batch": BATCH,
         "images a second": {one.name: [round(images / value, 1) for value in one.seconds] for one in timings},
     }
-    return Report("tune", timings, (report.compared("medfuse", "bare loop", aim=0.9),), facts)
+    return Report("finetune", timings, (report.compared("medfuse", "bare loop", aim=0.9),), facts)
 
 
 def _fit(cohort: Cohort, work: Path, epochs: int) -> None:
