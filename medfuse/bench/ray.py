@@ -13,6 +13,7 @@ from threading import Event, Thread
 
 from medfuse.bench.harness import Report, Settings, Spread, Timing
 from medfuse.bench.subjects import default_bundle, radiographs
+from medfuse.case import Case
 from medfuse.cohort import Cohort
 from medfuse.errors import MedfuseError
 from medfuse.inference.blocks import STEP
@@ -21,6 +22,8 @@ from medfuse.inference.cluster import classify_on_ray
 CASES, ROUNDS, SIDE = 512, 3, 2048
 SKIPPED = 4  # blocks by which both workers have loaded the model
 STUDIES = 10_000_000  # of the computed plan
+CORES = (16, 64, 256)
+EFFICIENCY = 0.85  # share of more cores that is taken to arrive: what two workers are asked to reach
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -44,6 +47,7 @@ def run(settings: Settings, progress: Callable[[int], None]) -> Report:
             for workers in (1, 2) if number % 2 == 0 else (2, 1):
                 found[workers].append(_measure(work, workers))
                 progress(1)
+        size = sum(path.stat().st_size for case in cases for path in _files(case)) / count
     timings = tuple(
         Timing(_name(workers), tuple(one.steady for one in each), tuple(one.processor for one in each))
         for workers, each in found.items()
@@ -57,10 +61,28 @@ def run(settings: Settings, progress: Callable[[int], None]) -> Report:
             _name(workers): [round(one.whole, 1) for one in each] for workers, each in found.items()
         },
         "processor seconds a case, one worker": round(spent, 4),
-        f"core hours for {STUDIES} studies": round(spent * STUDIES / 3600),
-        f"cores for {STUDIES} studies in a week": round(spent * STUDIES / (7 * 86400), 1),
+        "megabytes of a case": round(size / 1e6, 2),
+        f"plan for {STUDIES} studies": plan(spent, size),
     }
     return Report("ray", timings, (report.compared(_name(2), _name(1), aim=1.7),), facts)
+
+
+def plan(spent: float, size: float) -> dict[str, str]:
+    """How long the studies take by cores, and what their storage must give meanwhile.
+
+    Args:
+        spent: Processor seconds a case on one core.
+        size: Bytes of a case that are read.
+    """
+    told = {"processor": f"{spent * STUDIES / 3600:.0f} core hours, {size * STUDIES / 1e12:.0f} TB to read"}
+    for cores in CORES:
+        hours = spent * STUDIES / 3600 / cores / EFFICIENCY
+        told[f"{cores} cores"] = f"{hours:.1f} h, {size * STUDIES / hours / 3600 / 1e9:.2f} GB a second"
+    return told
+
+
+def _files(case: Case) -> list[Path]:
+    return [*(scan.path for scan in case.scans), *(note.path for note in case.notes if note.path is not None)]
 
 
 @dataclass(frozen=True)
