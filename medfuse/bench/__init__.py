@@ -18,11 +18,13 @@ BENCHES: Mapping[str, str] = {
     "dashboard": "what a reader waits for in a real browser, with 100,000 predicted cases",
     "encode": "the engines of the frozen encoders on ready tensors",
     "evaluate": "every figure with its interval, as cases grow",
+    "finetune": "training of an imaging encoder, beside a bare PyTorch loop",
     "imaging": "radiographs from the file to the network, beside MONAI and pydicom's plugins",
     "memory": "the most that classify and train hold, as cases grow",
     "ray": "one Ray worker beside two, and what ten million studies would take",
     "roofline": "each stage in one thread, beside what the machine cannot go below",
     "startup": "fresh processes",
+    "train": "training on frozen encoders, beside the tutorial's loop and a logistic regression",
 }
 """By name, what is measured; the module has the same name."""
 

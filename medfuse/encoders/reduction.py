@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MOST_TOKENS = 60_000  # sample from which the components are estimated; more change nothing
+_PIECE = 8192  # tokens
 _FLOOR = 0.01  # share of the first component's variance below which a component is not blown up any further
 
 
@@ -46,10 +47,14 @@ class Reduction(nn.Module):
     @torch.no_grad()
     def fit(self, tokens: Float[Tensor, "n native"]) -> Reduction:
         """Learn mean and components from tokens of the training split."""
-        sample = tokens.double()
-        self.mean.copy_(sample.mean(0))
-        centred = sample - sample.mean(0)
-        variance, vectors = torch.linalg.eigh(centred.T @ centred / max(1, len(sample) - 1))
+        pieces = torch.split(tokens, _PIECE)  # in double precision only piece by piece
+        mean = torch.stack([piece.double().mean(0) * (len(piece) / len(tokens)) for piece in pieces]).sum(0)
+        self.mean.copy_(mean)
+        squares = torch.zeros(tokens.shape[1], tokens.shape[1], dtype=torch.float64)
+        for piece in pieces:
+            centred = piece.double() - mean
+            squares += centred.T @ centred
+        variance, vectors = torch.linalg.eigh(squares / max(1, len(tokens) - 1))
         variance, vectors = variance.flip(0)[: self.width].clamp(min=0), vectors.flip(1)[:, : self.width]
         scale = (variance + _FLOOR * variance[0].clamp(min=1e-12)).rsqrt()
         self.components.copy_(vectors * scale)

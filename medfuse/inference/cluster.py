@@ -155,6 +155,8 @@ def _done(run: Run, blocks: Sequence[Block], workers: int) -> Iterator[Receipt]:
             warnings.simplefilter("ignore")
             receipts = given.map(Worker, fn_constructor_args=(run,), compute=pool, num_cpus=1, max_task_retries=RETRIES)
         for row in receipts.iter_rows():
+            if row["error"]:
+                raise MedfuseError(row["error"])
             yield Receipt(**json.loads(row["receipt"]))
 
 
@@ -163,6 +165,7 @@ def _ray(workers: int) -> Iterator[None]:
     """A Ray that is there already, the cluster of `RAY_ADDRESS`, or one on this machine that ends with the run."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # nothing of a run is told to anybody
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    os.environ.setdefault("RAY_worker_niceness", "0")  # Ray would let everything else on the machine go first
     try:
         import ray
         import ray.data

@@ -13,8 +13,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from medfuse.bundle import Bundle
 from medfuse.case import Case, Prediction
-from medfuse.errors import BundleError
+from medfuse.errors import BundleError, MedfuseError
 from medfuse.inference.blocks import STEP, Block, part_of, receipt_of
 from medfuse.inference.predictor import Predictor
 from medfuse.inference.storage import Place
@@ -58,17 +59,21 @@ class Worker:
         self._predictor: Predictor | None = None
 
     def __call__(self, item: Mapping[str, str]) -> dict[str, str]:
-        """The receipt of a block, as JSON; a part that is there already and whole is taken as it is."""
+        """The receipt of a block as JSON, or why none can be done; a part that is there and whole is taken as it is."""
         given = json.loads(item["block"])
         block = Block(**{**given, "left_out": tuple(given["left_out"])})
         content = self.run.out.read(block.name)
         receipt = receipt_of(content, block, self.run.header)
         if receipt is None:
-            content = self._part(block)
+            try:
+                bundle = self.predictor.bundle
+            except MedfuseError as error:  # no block can be done, so that none need be tried again
+                return {"receipt": "", "error": str(error)}
+            content = self._part(block, bundle)
             receipt = receipt_of(content, block, self.run.header)
             assert receipt is not None
             self.run.out.write(block.name, content)
-        return {"receipt": json.dumps(asdict(receipt))}
+        return {"receipt": json.dumps(asdict(receipt)), "error": ""}
 
     @property
     def predictor(self) -> Predictor:
@@ -82,7 +87,7 @@ class Worker:
                 raise BundleError(message)
         return self._predictor
 
-    def _part(self, block: Block) -> bytes:
+    def _part(self, block: Block, bundle: Bundle) -> bytes:
         faulty: list[str] = []
         rows = list(block.taken(self.table))
         try:
@@ -92,7 +97,6 @@ class Worker:
         except Exception:  # noqa: BLE001 - a case that breaks a reader must not cost its neighbours
             faulty.clear()
             predictions = list(self._one_by_one(rows, faulty.append))
-        bundle = self.predictor.bundle
         labels, modalities = bundle.labels, bundle.model.modalities
         return part_of(
             predictions, block, self.run.header, labels=labels, modalities=modalities, faulty=len(set(faulty))

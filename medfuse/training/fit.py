@@ -257,14 +257,27 @@ def _reduce(model: DiagnosisModel, encoded: dict[str, list[EncodedCase]], work: 
     for name, reduction in reductions.items():
         having = [one for one in encoded["train"] if name in one.parts]
         if having:
-            stride = max(1, sum(len(one.parts[name]) for one in having) // MOST_TOKENS)
-            reduction.fit(torch.cat([one.parts[name][::stride].clone() for one in having]))
+            reduction.fit(_sample(having, name))
     kept = Kept(work, memory_budget() // 2)
     for split, members in encoded.items():
         encoded[split] = [
             kept.keep(replace(one, parts={k: reductions[k](v) if k in reductions else v for k, v in one.parts.items()}))
             for one in members
         ]
+
+
+def _sample(cases: Sequence[EncodedCase], name: Any) -> Any:
+    """Evenly spaced tokens [N, D] of a modality that all these cases have; they are copied case by case."""
+    lengths = [len(one.parts[name]) for one in cases]
+    stride = max(1, sum(lengths) // MOST_TOKENS)
+    first = cases[0].parts[name]
+    sample = first.new_empty(sum(-(-length // stride) for length in lengths), first.shape[1])
+    at = 0
+    for one in cases:
+        taken = one.parts[name][::stride]
+        sample[at : at + len(taken)] = taken
+        at += len(taken)
+    return sample
 
 
 def _calibrate(cohort: Cohort, encoded: Sequence[EncodedCase], decided: Decided, config: Config) -> Calibration:

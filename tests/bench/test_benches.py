@@ -94,3 +94,35 @@ def test_the_dashboards_cases_can_be_opened_and_its_aims_are_told(tmp_path: Path
     assert subjects(tmp_path, count=40, seed=0) == places  # used again
     told = within([Timing("open it", (0.9, 2.0, 0.8), (0, 0, 0)), Timing("save", (0.4, 0.6, 0.7), (0, 0, 0))])
     assert told == {"open it, within 1 s": True, "save, within 0.5 s": False}
+
+
+@pytest.mark.slow
+def test_memory_of_classify_does_not_follow_the_cases(work: Path) -> None:
+    report = run("memory", Settings(cases=3000, work=work / "memory"))
+    assert [timing.name for timing in report.timings] == [
+        "train, 100 cases", "train, 300 cases", "classify, 100 cases", "classify, 300 cases", "classify, 3000 cases",
+    ]  # fmt: skip
+    assert report.facts["classify, largest over smallest"] < 1.15
+    assert report.facts["train, larger over smaller"] < 1.3
+
+
+@pytest.mark.slow
+def test_a_training_is_measured_beside_a_tutorial_and_a_regression(work: Path) -> None:
+    report = run("train", Settings(cases=40, rounds=1, threads=1, work=work / "train"))
+    assert ratio(report, "medfuse, 30 epochs", "tutorial, 30 epochs") > 2  # 20 is the aim at 2,000 cases
+    assert report.facts["features of the regression"] == 1280 + 384
+
+
+@pytest.mark.slow
+def test_an_encoder_that_learns_keeps_up_with_a_bare_loop(work: Path) -> None:
+    report = run("finetune", Settings(cases=40, rounds=3, threads=1, work=work / "finetune"))
+    assert ratio(report, "medfuse", "bare loop") > 0.4  # the aim is 0.9; the margin is for what else the machine does
+
+
+@pytest.mark.slow
+def test_two_workers_are_measured_beside_one(work: Path) -> None:
+    pytest.importorskip("ray")
+    report = run("ray", Settings(cases=128, rounds=1, work=work / "ray"))
+    assert ratio(report, "2 workers", "1 worker") > 0.7  # the aim is 1.7 on cores that nobody else uses
+    assert 0 < report.facts["processor seconds a case, one worker"] < 60
+    assert all(timing.cpu[0] > 0 for timing in report.timings)

@@ -153,7 +153,7 @@ def test_a_driver_that_is_killed_is_started_again_and_does_the_rest(
     out = tmp_path / "out"
     driver = start(tiny_bundle, ward, out, workers=1)
     wait_for_parts(out, 4, driver)
-    started = [pid for pid, _ in below(driver.pid)]
+    started = [pid for pid, title in below(driver.pid) if "MapWorker" in title]
     driver.kill()
     driver.communicate()
     until = time.monotonic() + 60
