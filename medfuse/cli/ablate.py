@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from medfuse.cli.arguments import AsJson, Cache, CohortDir, Overrides, load_config
+from medfuse.cli.terminal import with_interval
 
 
 def ablate(
@@ -33,11 +34,13 @@ def ablate(
 
     read = load_config(config, override)
 
-    def told(name: str, row: dict[str, Any]) -> None:
-        typer.echo(f"{name}: AUROC {row['auroc']['value'] or float('nan'):.3f}", err=True)
-
-    found = run(read, Cohort.load(cohort), folds=folds, seeds=seeds, only=only or (), cache=cache, progress=told)
     out.mkdir(parents=True, exist_ok=True)
-    (out / "ablation.json").write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    (out / "ablation.md").write_text(to_markdown(found), encoding="utf-8")
+
+    def keep(found: dict[str, Any]) -> None:  # after each row, since a run takes long
+        (out / "ablation.json").write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        (out / "ablation.md").write_text(to_markdown(found), encoding="utf-8")
+        name, row = list(found["rows"].items())[-1]
+        typer.echo(f"{name}: AUROC {with_interval(row['auroc'])}", err=True)
+
+    found = run(read, Cohort.load(cohort), folds=folds, seeds=seeds, only=only or (), cache=cache, progress=keep)
     typer.echo(json.dumps(found) if as_json else to_markdown(found), nl=False)

@@ -67,6 +67,10 @@ def variants(config: Config, only: Sequence[str] = ()) -> Iterator[Variant]:
     """
     base = config.model_dump(mode="json")
     tried: list[tuple[str, dict[str, Any], str]] = []
+    for name in config.modalities if len(config.modalities) > 1 else ():
+        others = {str(other): None for other in config.modalities}
+        tried.append((f"without {WORDS[name]}", {name: None}, ""))
+        tried.append((f"{WORDS[name]} alone", {other: None for other in others if other != name}, name))
     for what, key, value, without in INGREDIENTS:
         part, name = key.split(".")
         if base[part] is None or (part == "training" and config.fusion.name == "experts"):  # has nothing of it to lose
@@ -79,10 +83,6 @@ def variants(config: Config, only: Sequence[str] = ()) -> Iterator[Variant]:
         folds = {"training.folds": 5, "training.epochs": 10, "training.weight_decay": 0.3}
         changes = {"training.folds": 1} if fusion == "experts" else folds if config.fusion.name == "experts" else {}
         tried.append((f"fusion {fusion}", one | changes, ""))
-    for name in config.modalities if len(config.modalities) > 1 else ():
-        others = {str(other): None for other in config.modalities}
-        tried.append((f"without {WORDS[name]}", {name: None}, ""))
-        tried.append((f"{WORDS[name]} alone", {other: None for other in others if other != name}, name))
     for title, changes, alone in tried:
         if only and not any(word in title for word in only):
             continue
@@ -128,7 +128,7 @@ def ablate(
     seeds: int = 3,
     only: Sequence[str] = (),
     cache: Path | None = None,
-    progress: Callable[[str, dict[str, Any]], None] | None = None,
+    progress: Callable[[dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
     """Cross-validate a recipe and its variants by patient, several times, on the same folds.
 
@@ -139,7 +139,7 @@ def ablate(
         seeds: Repetitions; each draws other folds, initial weights and orders.
         only: Names of variants, or parts of them; empty takes all.
         cache: Where tokens of frozen encoders are kept; None takes the user's cache folder.
-        progress: Called with the name and the row of each variant that is done, the base first.
+        progress: Called with what is returned, as far as it goes, after each row.
 
     Returns:
         `config`, `cohort`, `folds`, `seeds`, `n_cases`, `n_patients`, and `rows`: by name `auroc` as a figure with the
@@ -150,7 +150,8 @@ def ablate(
     cases = [case for case in cohort.cases if case.labelled]
     patients = [case.patient_id for case in cases]
     truth: ndarray | None = None
-    rows: dict[str, Any] = {}
+    shape = {"folds": folds, "seeds": seeds, "n_cases": len(cases), "n_patients": len(set(patients))}
+    found: dict[str, Any] = {"config": config.name, "cohort": cohort.name, **shape, "rows": {}}
     base: _Said | None = None
     for one in (Variant("the recipe", config), *variants(config, only)):
         said, answers = _said(one.config, cohort, folds=folds, seeds=seeds, cache=cache)
@@ -161,12 +162,10 @@ def ablate(
         theirs = base.with_one(one.alone) if one.alone else base.with_all()
         whose = [patient for patient, is_in in zip(patients, has, strict=True) if is_in]
         versions, before = ([version[has] for version in both] for both in (said.with_all(), theirs))
-        row = _row(truth[has], versions, before, whose)
-        rows[one.name] = row
+        found["rows"][one.name] = _row(truth[has], versions, before, whose)
         if progress is not None:
-            progress(one.name, row)
-    shape = {"folds": folds, "seeds": seeds, "n_cases": len(cases), "n_patients": len(set(patients))}
-    return {"config": config.name, "cohort": cohort.name, **shape, "rows": rows}
+            progress(found)
+    return found
 
 
 def _said(
@@ -184,7 +183,7 @@ def _said(
         found: dict[str, ndarray] = {}
         for part, out in parted(seeded, cohort, folds=folds):
             with tempfile.TemporaryDirectory(prefix="medfuse-ablation-") as work:
-                bundle = fit(seeded, part, work=Path(work), cache=store.folder)
+                bundle = fit(seeded, part, work=Path(work), cache=store.folder, reference=False)
             for batch, _, probability in Predictor(bundle, cache=store).probabilities(out):
                 for row, one in enumerate(batch):
                     found[one.case.case_id] = probability[:, row]

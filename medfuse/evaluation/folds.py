@@ -51,7 +51,7 @@ def cross_validate(
     held, bundle = Held(), None
     for part, out in parted(config, cohort, folds=folds):
         with tempfile.TemporaryDirectory(prefix="medfuse-fold-") as work:
-            bundle = fit(config, part, work=Path(work), cache=cache)
+            bundle = fit(config, part, work=Path(work), cache=cache, reference=False)
         predictor = Predictor(bundle, cache=TokenCache(cache or default_cache()))
         collect(predictor, out, held, progress=progress)
         if baselines:

@@ -85,8 +85,12 @@ def fit(
     cache: Path | None = None,
     progress: Progress | None = None,
     show: bool = False,
+    reference: bool = True,
 ) -> Bundle:
-    """Train and calibrate; see `train`. `work` holds checkpoints, and a run that finds some there goes on from them."""
+    """Train and calibrate; see `train`. `work` holds checkpoints, and a run that finds some there goes on from them.
+
+    With `reference` false the bundle has none for drift, for which scans are read again; folds need none.
+    """
     quiet()
     seed_everything(config.seed, verbose=False)
     cohort = cohort.with_splits(config.seed, hold_out=config.hold_out)
@@ -185,7 +189,7 @@ def fit(
         tokenizer=tokenizer,
         calibration=calibration,
         outliers=outliers,
-        reference=reference_of(model, calibration, *calibrating),
+        reference=reference_of(model, calibration, *calibrating) if reference else None,
         weights=receipts,
         seen=seen,
         contents=frozenset(contents),

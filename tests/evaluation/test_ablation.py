@@ -51,11 +51,11 @@ def test_a_useless_recipe_is_told_from_a_useful_one_on_the_same_folds(tmp_path):
         seeds=2,
         only=("without notes", "notes alone", "calibrator"),
         cache=tmp_path / "cache",
-        progress=lambda name, _: told.append(name),
+        progress=lambda sofar: told.append(list(sofar["rows"])[-1]),
     )
     json.dumps(found, allow_nan=False)
     rows = found["rows"]
-    assert told == list(rows) == ["the recipe", "with a chosen calibrator", "without notes", "notes alone"]
+    assert told == list(rows) == ["the recipe", "without notes", "notes alone", "with a chosen calibrator"]
     assert found["n_cases"] == 48
     assert found["n_patients"] == 24
     assert rows["the recipe"]["auroc"]["change"]["value"] == 0
