@@ -58,6 +58,8 @@ def test_every_verb_has_help_with_an_example(verb: str) -> None:
         (("evaluate", "nowhere", "nowhere", "--out", "x"), 2, "no such folder"),
         (("import", "mars", "x", "y"), 2, "mars"),
         (("train", "--nonsense"), 2, "nonsense"),
+        (("tune", "configs/demo.yaml", "--cohort", "nowhere", "--out", "x.yaml"), 2, "no such folder"),
+        (("pretrain", "configs/demo.yaml", "--cohort", "nowhere", "--out", "x"), 2, "no such folder"),
     ],
 )
 def test_wrong_use_is_one_line_and_a_code(arguments: tuple[str, ...], code: int, said: str) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from medfuse.cli.arguments import AsJson, Overrides, load_config
+from medfuse.cli.arguments import AsJson, Cache, Overrides, load_config
 from medfuse.cli.terminal import exit_with
 
 
@@ -19,6 +19,7 @@ def pretrain(
     cohort: Annotated[Path, typer.Option("--cohort", "-c", help="Folder with cohort.yaml and cases.csv.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the checkpoints; must be free.")],
     override: Overrides = None,
+    cache: Cache = None,
     as_json: AsJson = False,
 ) -> None:
     """Go on training encoders on the training split's notes and scans, without labels.
@@ -29,7 +30,7 @@ def pretrain(
     from medfuse.training.pretrain import pretrain as run
 
     read = Cohort.load(cohort)
-    found = run(load_config(config, override), read, out, show=sys.stderr.isatty())
+    found = run(load_config(config, override), read, out, cache=cache, show=sys.stderr.isatty())
     if as_json:
         typer.echo(json.dumps({key: value for key, value in found.items() if key not in ("patients", "config")}))
     else:

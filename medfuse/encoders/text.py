@@ -115,7 +115,7 @@ class _Recurrent(nn.Module):
         return vectors
 
 
-class _Transformers(nn.Module):
+class Transformers(nn.Module):
     """Any encoder of transformers that is not a plain BERT."""
 
     def __init__(self, architecture: Mapping[str, Any], body: Any = None) -> None:
@@ -129,10 +129,12 @@ class _Transformers(nn.Module):
         self.width = int(self.body.config.hidden_size)
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Vectors [N, T, width] of the ids [N, T]."""
         vectors: Tensor = self.body(input_ids=ids, attention_mask=mask.long()).last_hidden_state
         return vectors
 
     def last_module(self) -> nn.Module:
+        """The last block, or all of a network that has no list of blocks."""
         stages = [part for part in self.body.modules() if isinstance(part, nn.ModuleList) and len(part)]
         return stages[0][-1] if stages else self.body
 
@@ -210,7 +212,7 @@ def text_folder(config: TextConfig) -> Path:
 
 
 def _network(architecture: Mapping[str, Any], body: Any = None) -> TextEncoder:
-    network: Bert | WordVectors | _Recurrent | _Transformers
+    network: Bert | WordVectors | _Recurrent | Transformers
     if architecture["model_type"] == "lsa":
         network, width = WordVectors(architecture["vocab_size"], architecture["width"]), int(architecture["width"])
         return TextEncoder(network, width=width, last=network, architecture=dict(architecture))
@@ -222,7 +224,7 @@ def _network(architecture: Mapping[str, Any], body: Any = None) -> TextEncoder:
         return TextEncoder(
             network, width=network.width, last=network.layers.layers[-1], architecture=dict(architecture)
         )
-    network = _Transformers(architecture, body)
+    network = Transformers(architecture, body)
     return TextEncoder(network, width=network.width, last=network.last_module(), architecture=dict(architecture))
 
 

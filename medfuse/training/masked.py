@@ -82,10 +82,11 @@ class Masked(LightningModule):  # type: ignore[misc]  # Lightning is not typed h
         )
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def write(self, folder: Path) -> None:
-        """Leave the checkpoint as transformers does, with its tokenizer, in `text/`."""
+    def write(self, folder: Path) -> dict[str, str]:
+        """Leave the checkpoint as transformers does, with its tokenizer; by the config's key, where it lies."""
         self.network.save_pretrained(folder / "text")
         (folder / "text" / "tokenizer.json").write_text(self.tokenizer.to_json(), encoding="utf-8")
+        return {"text.weights": "text"}
 
     def _loss(self, ids: Tensor, mask: Tensor, *, seed: int) -> Tensor:
         shown, wanted = hide(

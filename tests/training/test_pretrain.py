@@ -13,11 +13,13 @@ from medfuse.bundle import patient_digest
 from medfuse.case import Case
 from medfuse.cohort import Cohort
 from medfuse.config import Config
-from medfuse.encoders import build_text_encoder
+from medfuse.encoders import build_image_encoder, build_text_encoder
 from medfuse.errors import CohortError, ConfigError
 from medfuse.training import fit
 from medfuse.training.masked import IGNORED, hide
+from medfuse.training.pairs import contrast
 from medfuse.training.pretrain import pretrain
+from medfuse.training.pretrained import patients_of
 
 WORDS = [*"fever cough swollen ankles at night routine check feels well day".split(), ",", ".", ":"]  # noqa: SIM905
 
@@ -128,3 +130,56 @@ def test_patients_of_the_pretraining_are_not_held_out_any_more(
 def test_word_vectors_cannot_be_pretrained(checkpoint: Path, tiny_cohort: Cohort, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="masked words"):
         pretrain(config(checkpoint, text={"encoder": "lsa"}), tiny_cohort, tmp_path / "out")
+
+
+PAIRS = {"objective": "pairs", "epochs": 6, "learning_rate": 3e-3}
+
+
+@pytest.mark.parametrize("image", [{"tune": "last"}, {"tune": "frozen"}])
+def test_pairs_are_told_apart_better_and_the_checkpoints_load(
+    image: dict, checkpoint: Path, tiny_cohort: Cohort, token_cache: Path, tmp_path: Path
+) -> None:
+    text = {"encoder": "transformers", "weights": str(checkpoint), "window": 32, "overlap": 4, "tune": "lora"}
+    chosen = config(checkpoint, image={"size": 32, **image}, text=text, pretraining=PAIRS)
+    record = pretrain(chosen, tiny_cohort, tmp_path / "out", cache=token_cache)
+    assert record["held_loss_after"] < record["held_loss_before"]
+    learns = image["tune"] != "frozen"
+    assert set(record["checkpoints"]) == ({"text.weights", "image.weights"} if learns else {"text.weights"})
+    later = Config.parse(
+        chosen.model_dump(mode="json"),
+        source="later",
+        overrides=[f"{key}={tmp_path / 'out' / place}" for key, place in record["checkpoints"].items()],
+    )
+    assert later.text is not None
+    assert later.image is not None
+    encoder, _, receipt = build_text_encoder(later.text)
+    assert receipt.loaded == len(encoder.network.state_dict())
+    start = build_text_encoder(config(checkpoint).text)[0].state_dict()  # type: ignore[arg-type]
+    changed = {name for name, tensor in encoder.state_dict().items() if not torch.equal(tensor, start[name])}
+    assert changed
+    assert not any("words" in name or "norm" in name for name in changed)  # LoRA learns linear maps alone
+    if learns:
+        states = [build_image_encoder(part)[0].state_dict() for part in (later.image, chosen.image)]  # type: ignore[arg-type]
+        moved = {name for name, tensor in states[0].items() if not torch.equal(tensor, states[1][name])}
+        assert any("conv_head" in name for name in moved)
+        assert not any("conv_stem" in name or "running" in name for name in moved)
+    assert patients_of(later) == frozenset(record["patients"])
+
+
+def test_the_contrast_is_that_of_the_formula_and_leaves_a_patients_own_cases_out() -> None:
+    u, v = (
+        torch.nn.functional.normalize(torch.randn(3, 4, generator=torch.Generator().manual_seed(n))) for n in (0, 1)
+    )
+    of = torch.tensor([[0.0], [1.0], [0.0]])  # the first and the last are of one patient
+    said = contrast(u, v, same=of == of.T, inverse=torch.tensor(5.0))
+    expected = 0.0
+    for a, b in ((u, v), (v, u)):
+        for row, others in ((0, [0, 1]), (1, [0, 1, 2]), (2, [1, 2])):
+            scores = 5 * a[row] @ b.T
+            expected += float(scores[others].logsumexp(0) - scores[row]) / 6
+    assert float(said) == pytest.approx(expected, abs=1e-5)
+
+
+def test_pairs_need_an_encoder_that_learns(checkpoint: Path, tiny_cohort: Cohort, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="both encoders are frozen"):
+        pretrain(config(checkpoint, image={"size": 32}, pretraining=PAIRS), tiny_cohort, tmp_path / "out")

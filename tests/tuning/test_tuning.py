@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from medfuse.case import Case
+from medfuse.cli import app
 from medfuse.cohort import Cohort
 from medfuse.config import Config
-from medfuse.errors import ConfigError
+from medfuse.errors import CohortError, ConfigError
 from medfuse.resources import shipped
 from medfuse.tuning import Found, Space, search, tune
 from tests.conftest import make_tiny
@@ -137,3 +140,28 @@ def test_the_space_that_comes_with_medfuse_holds_the_demo() -> None:
     space = Space.load(shipped("configs") / "tune.yaml")
     demo = Config.load(shipped("configs") / "demo.yaml")
     assert search.within(demo, space) is not None
+
+
+def test_the_command_leaves_a_config_that_train_takes_and_writes_over_nothing(cohort: Cohort, tmp_path: Path) -> None:
+    (tmp_path / "start.yaml").write_text(CONFIG.to_yaml())
+    (tmp_path / "space.yaml").write_text("folds: 2\nspace: {training.epochs: {low: 1, high: 2}}\n")
+    out = tmp_path / "best.yaml"
+    arguments = ["tune", str(tmp_path / "start.yaml"), "--cohort", str(cohort.folder), "--out", str(out)]
+    arguments += [
+        "--space",
+        str(tmp_path / "space.yaml"),
+        "--trials",
+        "1",
+        "--cache",
+        str(tmp_path / "cache"),
+        "--json",
+    ]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["finished"] == 1
+    assert Config.load(out) == CONFIG
+    assert out.read_text().startswith("# medfuse tune: macro AUROC ")
+    with pytest.raises(CohortError, match="already there"):
+        app(arguments)
+    again = CliRunner().invoke(app, [*arguments, "--resume"])
+    assert again.exit_code == 0, again.output
