@@ -72,10 +72,10 @@ def variants(config: Config, only: Sequence[str] = ()) -> Iterator[Variant]:
         tried.append((f"without {WORDS[name]}", {name: None}, ""))
         tried.append((f"{WORDS[name]} alone", {other: None for other in others if other != name}, name))
     for what, key, value, without in INGREDIENTS:
-        part, name = key.split(".")
+        part, field = key.split(".")
         if base[part] is None or (part == "training" and config.fusion.name == "experts"):  # has nothing of it to lose
             continue
-        has = base[part][name] not in (without, None)
+        has = base[part][field] not in (without, None)
         tried.append((f"{'without' if has else 'with'} {what}", {key: without if has else value}, ""))
     for fusion in FUSIONS_TRIED:
         one = {"fusion.name": fusion}
