@@ -107,6 +107,7 @@ def test_memory_of_classify_does_not_follow_the_cases(work: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_training_is_measured_beside_a_tutorial_and_a_regression(work: Path) -> None:
     report = run("train", Settings(cases=40, rounds=1, threads=1, work=work / "train"))
     assert ratio(report, "medfuse, 30 epochs", "tutorial, 30 epochs") > 2  # 20 is the aim at 2,000 cases
@@ -120,6 +121,7 @@ def test_an_encoder_that_learns_keeps_up_with_a_bare_loop(work: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_two_workers_are_measured_beside_one(work: Path) -> None:
     pytest.importorskip("ray")
     report = run("ray", Settings(cases=128, rounds=1, work=work / "ray"))

@@ -24,7 +24,7 @@ from medfuse.inference.cluster import classify_on_ray
 from tests.conftest import make_tiny
 
 pytest.importorskip("ray", reason="the extra 'ray' is not installed")
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("ray")]
 
 CASES = 400
 BLOCK = 16
@@ -168,6 +168,31 @@ def test_a_driver_that_is_killed_is_started_again_and_does_the_rest(
     assert again.returncode == 1, wrong
     assert_same(parts(out), alone)
     assert {name: (out / name).stat().st_mtime_ns for name in kept} == kept  # none of them was done again
+
+
+def test_a_block_that_fails_again_and_again_is_named_when_the_others_are_done(
+    ward: Path, alone: pd.DataFrame, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    out, many = tmp_path / "out", 4 * BLOCK
+    places = (str(tiny_bundle), str(ward), str(out))
+    classify_on_ray(*places, workers=1, block=many)
+    for name in ("manifest.json", "part-00002.parquet", "part-00004.parquet"):
+        (out / name).unlink()
+    (out / "part-00002.parquet").mkdir()  # neither read nor written: a storage that fails
+    with pytest.raises(MedfuseError, match=r"1 of 7 blocks were not done \(the first is 2\)"):
+        classify_on_ray(*places, workers=1, block=many)
+    assert not (out / "manifest.json").exists()
+    assert len([path for path in out.glob("part-*") if path.is_file()]) == 6
+    (out / "part-00002.parquet").rmdir()
+    classify_on_ray(*places, workers=1, block=many)
+    assert_same(parts(out), alone)
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(ward: Path, tiny_bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(MedfuseError, match="already holds something"):
+        classify_on_ray(str(tiny_bundle), str(ward), str(tmp_path), workers=1, block=BLOCK)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
 @pytest.fixture(scope="module")
