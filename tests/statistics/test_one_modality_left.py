@@ -10,18 +10,15 @@ from medfuse.config import Config
 from medfuse.evaluation.ablation import ablate
 from medfuse.synthetic import make_cohort
 
-WORSE = 0.03  # of AUROC that a model of one modality may be ahead by
+WORSE = 0.03  # of AUROC; a model of one modality is ahead by less than this with 95 % confidence
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("fusion", ["cross_attention", "experts"])
-def test_what_is_left_is_read_as_well_as_by_a_model_of_its_own(fusion: str, tmp_path: Path) -> None:
+def test_what_is_left_is_read_as_well_as_by_a_model_of_its_own(tmp_path: Path) -> None:
     cohort = make_cohort(tmp_path / "cohort", cases=240, seed=103)
-    folds = 1 if fusion == "experts" else 5
-    config = Config.load("configs/demo.yaml", overrides=(f"fusion.name={fusion}", f"training.folds={folds}"))
-    found = ablate(config, cohort, folds=2, seeds=1, only=("alone",), cache=tmp_path / "cache")
+    config = Config.load("configs/demo.yaml", overrides=("fusion.name=experts", "training.folds=1"))
+    found = ablate(config, cohort, folds=2, seeds=3, only=("alone",), cache=tmp_path / "cache")
     for name in ("image alone", "notes alone", "values alone"):
         change = found["rows"][name]["auroc"]["change"]
-        assert change["low"] <= 0, (name, change)  # paired, over patients
-        assert change["value"] < WORSE, (name, change)
+        assert change["high"] < WORSE, (name, change)  # paired, over patients
