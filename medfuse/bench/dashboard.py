@@ -119,9 +119,10 @@ def _sides(browser: Any, address: str) -> list[Side]:
     page = context.new_page()
     page.set_default_timeout(30_000)
     number = iter(range(1, 10**6))
+    counted = page.get_by_text("Click a row to open its case.")  # stands below the list and says how many there are
 
     def list_there(where: Any = page) -> None:
-        where.locator(_FIRST).wait_for(state="attached")
+        where.get_by_test_id("stDataFrame").last.locator("canvas").first.wait_for()
 
     def to_list() -> None:
         page.goto(f"{address}/?reader=AB")
@@ -154,22 +155,24 @@ def _sides(browser: Any, address: str) -> list[Side]:
         page.goto(f"{address}/?reader=AB")
         list_there()
 
-    def changed(act: Callable[[], object]) -> None:
-        """Do something, and wait until the list begins with another case (its cells are also there as text)."""
-        before = page.locator(_FIRST).inner_text()
+    def changed(place: Any, act: Callable[[], object]) -> None:
+        """Do something, and wait until a place says something else."""
+        before = place.inner_text()
         act()
-        page.wait_for_function(f"text => document.querySelector('{_FIRST}')?.innerText !== text", arg=before)
+        while place.inner_text() == before:
+            sleep(0.005)
 
     def filter_text() -> None:
         field = page.get_by_placeholder("Search by case id")
         field.fill("case-0042")
-        changed(lambda: field.press("Enter"))
+        changed(counted, lambda: field.press("Enter"))
 
     def only_unsure() -> None:
-        changed(page.get_by_text("Only unsure").click)
+        changed(counted, page.get_by_text("Only unsure").click)
 
     def next_page() -> None:
-        changed(page.get_by_test_id("stNumberInputStepUp").click)
+        # The cells of the list are text only 0.2 s after they are drawn, which is in this figure.
+        changed(page.locator(_FIRST), page.get_by_test_id("stNumberInputStepUp").click)
 
     def open_case() -> None:
         page.get_by_role("button", name="Read the next case").click()
