@@ -6,6 +6,7 @@ Run by `medfuse dashboard` through `door.py`, or by hand, without a login:
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 
@@ -25,7 +26,11 @@ from dashboard.parts.visitor import choose_study, named, signed_in  # noqa: E402
 @st.cache_resource(max_entries=4, show_spinner="Opening the cohort …", on_release=lambda desk: desk.store.close())
 def open_desk(places: Places, stamp: tuple[int, ...]) -> Desk:  # noqa: ARG001 - part of the cache key
     """The desk; opened again when a file of its input changes (`stamp`)."""
-    return Desk.open(places)
+    desk = Desk.open(places)
+    # Streamlit collects garbage after each run of a page, and would look through every case of the cohort each time.
+    gc.collect()
+    gc.freeze()
+    return desk
 
 
 # The icons are files of ours: a browser would fetch the picture of a named icon from another server.

@@ -22,7 +22,7 @@ def model_says(prediction: Prediction, desk: Desk, t: Texts) -> None:
     if missing := rests_on(prediction, texts=t):
         st.info(markdown_plain(missing), icon=":material/info:")
     st.markdown(f"**{t('probability')}**", help=t("probability_help"))
-    st.plotly_chart(probability_bars(prediction), config=CHART_CONFIG, key="probabilities")
+    st.plotly_chart(probability_bars(prediction, texts=t), config=CHART_CONFIG, key="probabilities")
     with st.expander(t("legend")):
         st.markdown(t("legend_text"))
         rows = [{t("label"): one, t("urgency"): desk.cohort.urgency.get(one)} for one in desk.cohort.labels]

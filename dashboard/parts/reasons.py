@@ -27,7 +27,7 @@ def moved(prediction: Prediction, t: Texts) -> None:
     top = most_probable(prediction)
     if prediction.contributions and top:
         st.markdown(f"**{t('moved', label=markdown_plain(top[0]))}**")
-        st.plotly_chart(contribution_bars(prediction), config=CHART_CONFIG, key="contributions")
+        st.plotly_chart(contribution_bars(prediction, texts=t), config=CHART_CONFIG, key="contributions")
         st.caption(markdown_plain(influence(prediction, texts=t) or ""))
 
 

@@ -40,7 +40,7 @@ for line in best_reachable(summary, texts=t):
 if desk.evaluation is not None and (desk.evaluation / "predictions.parquet").is_file():
     thresholds(desk, t)
 
-reliability = reliability_plot(desk.metrics.get("reliability", {}))
+reliability = reliability_plot(desk.metrics.get("reliability", {}), texts=t)
 if reliability is not None:
     st.subheader(t("reliability"))
     st.caption(t("reliability_help"))
@@ -48,7 +48,7 @@ if reliability is not None:
 
 if desk.metrics.get("confusion"):
     st.subheader(t("confusion"))
-    maps = confusion_maps(desk.metrics["confusion"])
+    maps = confusion_maps(desk.metrics["confusion"], texts=t)
     columns = st.columns(1 if len(maps) == 1 else 3)
     for index, (label, figure) in enumerate(maps.items()):
         with columns[index % len(columns)]:

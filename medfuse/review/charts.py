@@ -8,18 +8,18 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from medfuse.case import Prediction
-from medfuse.review.wording import percent
+from medfuse.review.texts import Texts, english
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 FONT = '"Source Sans", "Source Sans Pro", sans-serif'  # the dashboard's own
 INK, TEAL, RUST, GREY, PALE = "#1c2a33", "#0b6b7e", "#b4532a", "#9aa5b1", "#b9c6cd"
-_NAME = {"image": "Scan", "text": "Note", "tabular": "Values"}
+_KIND = {"image": "scan", "text": "note", "tabular": "values"}
 CHART_CONFIG = {"displayModeBar": False, "scrollZoom": False}
 
 
-def probability_bars(prediction: Prediction) -> Figure:
+def probability_bars(prediction: Prediction, *, texts: Texts | None = None) -> Figure:
     """Calibrated probabilities, highest on top; labels that cannot be excluded are in colour."""
     from plotly.graph_objects import Bar
 
@@ -28,7 +28,7 @@ def probability_bars(prediction: Prediction) -> Figure:
     bars = Bar(
         x=[value for _, value in ordered],
         y=[escape(label) for label, _ in ordered],
-        text=[percent(value) for _, value in ordered],
+        text=[(texts or english()).percent(value) for _, value in ordered],
         marker_color=colours,
         orientation="h",
         textposition="outside",
@@ -41,15 +41,16 @@ def probability_bars(prediction: Prediction) -> Figure:
     return figure
 
 
-def contribution_bars(prediction: Prediction) -> Figure:
+def contribution_bars(prediction: Prediction, *, texts: Texts | None = None) -> Figure:
     """How far each modality moved the most probable label, in percentage points with sign."""
+    t = texts or english()
     from plotly.graph_objects import Bar
 
     ordered = sorted(prediction.contributions.items(), key=lambda pair: abs(pair[1]))
     widest = max([abs(value) for _, value in ordered] + [0.01])
     bars = Bar(
         x=[value for _, value in ordered],
-        y=[_NAME.get(name, escape(name)) for name, _ in ordered],
+        y=[t(f"kind_{_KIND[name]}") if name in _KIND else escape(name) for name, _ in ordered],
         text=[f"{100 * value:+.0f}".replace("-", "−") for _, value in ordered],
         marker_color=[TEAL if value >= 0 else RUST for _, value in ordered],
         orientation="h",
@@ -67,8 +68,12 @@ def contribution_bars(prediction: Prediction) -> Figure:
     return figure
 
 
-def reliability_plot(reliability: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure | None:
+def reliability_plot(
+    reliability: Mapping[str, Sequence[Mapping[str, Any]]], *, texts: Texts | None = None
+) -> Figure | None:
     """Observed fraction against mean probability, one panel a label; None if no label has a bin."""
+    t = texts or english()
+    said, observed = t("said"), t("observed")
     from plotly.graph_objects import Scatter
     from plotly.subplots import make_subplots
 
@@ -104,26 +109,27 @@ def reliability_plot(reliability: Mapping[str, Sequence[Mapping[str, Any]]]) -> 
                 customdata=[point["n"] for point in points],
                 mode="markers",
                 marker={"color": TEAL, "size": 8},
-                hovertemplate="said %{x:.0%}<br>observed %{y:.0%}<br>%{customdata} cases<extra></extra>",
+                hovertemplate=f"{said} %{{x:.0%}}<br>{observed} %{{y:.0%}}<br>n = %{{customdata}}<extra></extra>",
             ),
             **place,
         )
     figure.update_xaxes(range=[-0.03, 1.03], dtick=0.5, tickformat=".0%")
-    figure.update_xaxes(title_text="said", row=down)
+    figure.update_xaxes(title_text=said, row=down)
     figure.update_yaxes(range=[-0.03, 1.03], dtick=0.5, tickformat=".0%")
-    figure.update_yaxes(title_text="observed", col=1)
+    figure.update_yaxes(title_text=observed, col=1)
     return _styled(figure, height=40 + 240 * down)
 
 
-def confusion_maps(confusion: Mapping[str, Any]) -> dict[str, Figure]:
+def confusion_maps(confusion: Mapping[str, Any], *, texts: Texts | None = None) -> dict[str, Figure]:
     """Counts by truth and prediction: one map with the name "" (multiclass), or one a label (multilabel)."""
+    t = texts or english()
     from plotly.graph_objects import Figure, Heatmap
 
     if "counts" in confusion:
         names = [escape(label) for label in confusion["labels"]]
         tables = {"": (confusion["counts"], names)}
     else:
-        tables = {label: (counts, ["absent", "present"]) for label, counts in confusion["by_label"].items()}
+        tables = {label: (counts, [t("absent"), t("present")]) for label, counts in confusion["by_label"].items()}
     figures = {}
     for label, (counts, names) in tables.items():
         heat = Heatmap(
@@ -138,11 +144,11 @@ def confusion_maps(confusion: Mapping[str, Any]) -> dict[str, Figure]:
             showscale=False,
             xgap=2,
             ygap=2,
-            hovertemplate="truth %{y}<br>predicted %{x}<br>%{text} cases, %{z:.0%} of the row<extra></extra>",
+            hovertemplate=f"{t('truth')} %{{y}}<br>{t('predicted')} %{{x}}<br>n = %{{text}}, %{{z:.0%}}<extra></extra>",
         )
         figure = Figure(heat)
-        figure.update_yaxes(autorange="reversed", automargin=True, title_text="truth")
-        figure.update_xaxes(automargin=True, title_text="predicted")
+        figure.update_yaxes(autorange="reversed", automargin=True, title_text=t("truth"))
+        figure.update_xaxes(automargin=True, title_text=t("predicted"))
         figures[label] = _styled(figure, height=140 + 48 * len(names))
     return figures
 

@@ -93,11 +93,6 @@ def reader_warnings(prediction: Prediction, scans: Sequence[Scan], notes: Sequen
     return tuple(dict.fromkeys(warning for warning in told if not warning.startswith("label '")))
 
 
-def percent(probability: float) -> str:
-    """A probability for reading in English: never "0 %" or "100 %", which no model can know."""
-    return english().percent(probability)
-
-
 def points(difference: float, *, texts: Texts | None = None) -> str:
     """A difference of probabilities in percentage points, without its sign."""
     number, t = round(abs(difference) * 100), texts or english()

@@ -8,7 +8,7 @@ import pytest
 from medfuse.case import Case, Note, Prediction, Scan, ScanReceipt
 from medfuse.review import wording
 from medfuse.review.decision import Review
-from medfuse.review.texts import Texts
+from medfuse.review.texts import Texts, english
 
 SURE = Prediction(
     "c1",
@@ -67,7 +67,7 @@ def test_influence_adds_up_and_leaves_out_what_did_nothing() -> None:
     ("probability", "told"), [(0.0, "less than 1 %"), (0.004, "less than 1 %"), (0.5, "50 %"), (1.0, "more than 99 %")]
 )
 def test_no_probability_is_told_as_certain(probability: float, told: str) -> None:
-    assert wording.percent(probability) == told
+    assert english().percent(probability) == told
 
 
 def test_markdown_plain_leaves_no_mark_up() -> None:
