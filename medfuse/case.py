@@ -23,7 +23,8 @@ class ScanReceipt:
     """What reading a scan did, so that a reader can see what was applied and what was assumed.
 
     Attributes:
-        sha256: Digest of the file's bytes, hexadecimal; of a folder, over the names and digests of its files.
+        sha256: Digest of the file's bytes, hexadecimal; of a folder, over the names and digests of its files. Empty
+            where it was left out.
         format: `DICOM`, `NIfTI`, `PNG`, `JPEG` or `TIFF`.
         rows: Height of the stored image, pixels.
         columns: Width of the stored image, pixels.

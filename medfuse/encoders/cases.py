@@ -201,6 +201,7 @@ class CaseEncoder:
     def _read_scan(self, scan: Scan) -> _Item:
         assert self.config.image is not None
         part = self.config.image
+        # Without a cache nothing asks for the file's digest: what the pixels hold tells a copy as well.
         key, sha256, settings = "", "", (part.size, part.equalise, part.series, part.slices, part.volume)
         if self.cache is not None and self.image is not None:
             sha256 = self.cache.digest(scan.path, _bytes_digest)

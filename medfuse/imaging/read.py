@@ -73,11 +73,11 @@ def scanned(
     slices: int,
     presentation: str | Path | None = None,
     size: int | None = None,
-    sha256: str = "",
+    sha256: str | None = None,
 ) -> Scanned:
     """As `read_scan`; given the side of the square that it will be fitted to, no finer than that needs.
 
-    A digest that is known already (`scan_digest`) is not computed again.
+    A digest that is known already (`scan_digest`) is not computed again; an empty one is left out.
 
     Raises:
         ScanError: If it cannot be read.
@@ -95,7 +95,7 @@ def refusal_line(path: Path, refusal: UnreadableError) -> str:
     return f"{name}: {refusal}"
 
 
-def _read(path: Path, series: str, slices: int, state: bytes | None, size: int | None, known: str) -> Scanned:
+def _read(path: Path, series: str, slices: int, state: bytes | None, size: int | None, known: str | None) -> Scanned:
     # Each reader imports its library only when such a file comes: pydicom alone takes half a second.
     folder = os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises on a name that is too long
     data = memoryview(b"") if folder else view_of(path)
@@ -106,8 +106,8 @@ def _read(path: Path, series: str, slices: int, state: bytes | None, size: int |
     if kind is None:
         from medfuse.imaging.scanned import read_series
 
-        return read_series(sources_of(path), sha256=known or digest(path), rule=series, slices=slices, size=size)
-    sha256 = known or hashlib.sha256(data).hexdigest()
+        return read_series(sources_of(path), sha256=digest(path) if known is None else known, rule=series, slices=slices, size=size)
+    sha256 = hashlib.sha256(data).hexdigest() if known is None else known
     if kind == "DICOM":
         from medfuse.imaging.scanned import read_dicom
 
