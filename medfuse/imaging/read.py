@@ -106,7 +106,8 @@ def _read(path: Path, series: str, slices: int, state: bytes | None, size: int |
     if kind is None:
         from medfuse.imaging.scanned import read_series
 
-        return read_series(sources_of(path), sha256=digest(path) if known is None else known, rule=series, slices=slices, size=size)
+        sha256 = digest(path) if known is None else known
+        return read_series(sources_of(path), sha256=sha256, rule=series, slices=slices, size=size)
     sha256 = hashlib.sha256(data).hexdigest() if known is None else known
     if kind == "DICOM":
         from medfuse.imaging.scanned import read_dicom
