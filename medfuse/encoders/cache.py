@@ -57,13 +57,22 @@ def default_limit() -> int:
     Raises:
         ConfigError: If the variable holds no number above 0.
     """
-    given = os.environ.get("MEDFUSE_CACHE_GB") or str(DEFAULT_GB)
+    return bytes_in("MEDFUSE_CACHE_GB", DEFAULT_GB)
+
+
+def bytes_in(variable: str, gigabytes: float) -> int:
+    """The bytes that an environment variable states in gigabytes (10⁹ bytes), or so many gigabytes where it is not set.
+
+    Raises:
+        ConfigError: If it holds no number above 0.
+    """
+    given = os.environ.get(variable) or str(gigabytes)
     try:
         size = float(given)
     except ValueError:
         size = math.nan
     if not 0 < size < math.inf:
-        message = f"MEDFUSE_CACHE_GB is '{given}'; it should be a number of gigabytes, such as 20"
+        message = f"{variable} is '{given}'; it should be a number of gigabytes, such as {gigabytes:g}"
         raise ConfigError(message)
     return max(1, round(size * 1e9))
 

@@ -31,11 +31,26 @@ def inflate(deflated: memoryview) -> bytes | memoryview:
 
         room = np.empty(min(MAX_BYTES, _MOST * len(deflated)), np.uint8)  # takes memory only as it is filled
         return memoryview(deflate_decode(cast(bytes, deflated), raw=True, out=cast(memoryview, room)))
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    inflated = inflater.decompress(deflated, MAX_BYTES)
+    return within_bound(deflated, -zlib.MAX_WBITS, damaged=CUT)
+
+
+def within_bound(packed: bytes | memoryview, wbits: int, *, damaged: str) -> bytes:
+    """Inflate by zlib, to no more than `MAX_BYTES`; bytes that follow the stream are left.
+
+    Args:
+        packed: The stream.
+        wbits: Its form, as zlib counts: raw, zlib or gzip.
+        damaged: The reason where it ends too early.
+
+    Raises:
+        UnreadableError: If it inflates to more, or ends too early.
+        zlib.error: If it is damaged.
+    """
+    inflater = zlib.decompressobj(wbits)
+    inflated = inflater.decompress(packed, MAX_BYTES)
     if inflater.unconsumed_tail:
-        reason = f"it inflates to more than {MAX_BYTES >> 20} MiB, which no single image needs; check what it is"
+        reason = f"it inflates to more than {MAX_BYTES >> 20} MiB, which no scan needs; check what it is"
         raise UnreadableError(reason)
     if not inflater.eof:
-        raise UnreadableError(CUT)
+        raise UnreadableError(damaged)
     return inflated

@@ -10,9 +10,10 @@ import numpy as np
 from numpy import ndarray
 
 from medfuse.case import ScanReceipt
-from medfuse.imaging.boundary import MAX_BYTES, MAX_PIXELS, MAX_VOXELS, UnreadableError, foreign
+from medfuse.imaging.boundary import MAX_PIXELS, MAX_VOXELS, UnreadableError, foreign
 from medfuse.imaging.geometry import evenly
 from medfuse.imaging.grey import GreyRules, render, warn_if_constant
+from medfuse.imaging.inflate import within_bound
 
 if TYPE_CHECKING:
     from jaxtyping import Float32, Float64
@@ -143,12 +144,5 @@ def unpacked(data: bytes) -> bytes:
     """
     if not data.startswith(b"\x1f\x8b"):
         return data
-    inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
     with foreign(_DAMAGED):
-        unpacked = inflater.decompress(data, MAX_BYTES)
-    if inflater.unconsumed_tail:
-        reason = f"it inflates to more than {MAX_BYTES >> 20} MiB, which no single volume needs; check what it is"
-        raise UnreadableError(reason)
-    if not inflater.eof:
-        raise UnreadableError(_DAMAGED)
-    return unpacked
+        return within_bound(data, zlib.MAX_WBITS | 16, damaged=_DAMAGED)

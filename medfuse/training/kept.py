@@ -17,8 +17,8 @@ from typing import IO, TYPE_CHECKING
 import torch
 
 from medfuse.case import Modality
+from medfuse.encoders.cache import bytes_in
 from medfuse.encoders.cases import EncodedCase
-from medfuse.errors import ConfigError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,15 +32,7 @@ def memory_budget() -> int:
     Raises:
         ConfigError: If the variable holds no number above 0.
     """
-    given = os.environ.get("MEDFUSE_MEMORY_GB") or str(DEFAULT_GB)
-    try:
-        size = float(given)
-    except ValueError:
-        size = math.nan
-    if not 0 < size < math.inf:
-        message = f"MEDFUSE_MEMORY_GB is '{given}'; it should be a number of gigabytes, such as 4"
-        raise ConfigError(message)
-    return max(1, round(size * 1e9))
+    return bytes_in("MEDFUSE_MEMORY_GB", DEFAULT_GB)
 
 
 class Kept:

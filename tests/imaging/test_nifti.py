@@ -48,7 +48,7 @@ def test_slope_and_intercept(tmp_path):
 
 def test_a_bomb_is_refused(tmp_path, monkeypatch):
     nibabel.save(nibabel.Nifti1Image(np.zeros((64, 64, 64), np.int16), np.eye(4)), tmp_path / "x.nii.gz")
-    monkeypatch.setattr("medfuse.imaging.nifti.MAX_BYTES", 2**16)
+    monkeypatch.setattr("medfuse.imaging.inflate.MAX_BYTES", 2**16)
     with pytest.raises(ScanError, match="inflates to more than"):
         read_scan(tmp_path / "x.nii.gz")
 
