@@ -154,7 +154,18 @@ class TabularConfig(Strict):
 class FusionConfig(Strict):
     """How the modalities are joined."""
 
-    name: Literal["weighted_sum", "concat", "gate", "cross_attention", "late", "experts"] = "cross_attention"
+    name: Literal[
+        "weighted_sum",
+        "concat",
+        "gate",
+        "cross_attention",
+        "late",
+        "experts",
+        "gated_pooling",
+        "bottleneck",
+        "low_rank",
+        "mixture",
+    ] = "cross_attention"
     """Which fusion; docs/architecture.md has the formula of each."""
     width: Annotated[int, Field(ge=4, multiple_of=4)] = 64
     """Width of every token and of the fused vector."""
@@ -197,6 +208,8 @@ class TrainingConfig(Strict):
     """Chance that a present modality is withheld from a case in a step; one always stays."""
     unimodal_loss: Annotated[float, Field(ge=0)] = 0.3
     """Weight of the loss that each modality alone has to keep low, so that none starves."""
+    balance: Annotated[float, Field(ge=0)] = 0.0
+    """How strongly the modality that does better alone is slowed down; 0 does not."""
     class_weights: bool = True
     """Whether rare classes weigh more, by the square root of their inverse frequency."""
     loss: LossConfig = LossConfig()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medfuse.cohort import Cohort
-from medfuse.config import Config
+from medfuse.config import Config, LossConfig
 from medfuse.encoders.cache import TokenCache, default_cache
 from medfuse.errors import ConfigError
 from medfuse.evaluation.assemble import truth_of
@@ -27,7 +27,18 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from numpy import ndarray
 
-FUSIONS_TRIED = ("experts", "late", "weighted_sum", "concat", "gate", "cross_attention")
+FUSIONS_TRIED = (
+    "experts",
+    "late",
+    "weighted_sum",
+    "concat",
+    "gate",
+    "cross_attention",
+    "gated_pooling",
+    "bottleneck",
+    "low_rank",
+    "mixture",
+)
 # An ingredient, the key that holds it, its value with the ingredient and its value without.
 INGREDIENTS: tuple[tuple[str, str, Any, Any], ...] = (
     ("equalised scans", "image.equalise", True, False),
@@ -37,6 +48,7 @@ INGREDIENTS: tuple[tuple[str, str, Any, Any], ...] = (
     ("modality dropout", "training.modality_dropout", 0.2, 0.0),
     ("loss of each modality alone", "training.unimodal_loss", 0.3, 0.0),
     ("class weights", "training.class_weights", True, False),
+    ("focal loss", "training.loss", LossConfig(name="focal").model_dump(), LossConfig().model_dump()),
     ("dropout", "fusion.dropout", 0.2, 0.0),
     ("a chosen calibrator", "calibration.method", "auto", "temperature"),
     ("calibration by pattern", "calibration.patterns", "withheld", "common"),
