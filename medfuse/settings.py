@@ -206,6 +206,8 @@ class TrainingConfig(Strict):
     """Epochs without a better validation loss before training stops."""
     modality_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
     """Chance that a present modality is withheld from a case in a step; one always stays."""
+    dropout_rise: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of the steps over which that chance rises from 0; 0 has it whole from the start."""
     unimodal_loss: Annotated[float, Field(ge=0)] = 0.3
     """Weight of the loss that each modality alone has to keep low, so that none starves."""
     balance: Annotated[float, Field(ge=0)] = 0.0

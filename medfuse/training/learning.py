@@ -265,7 +265,10 @@ class Learning(LightningModule):  # type: ignore[misc]  # Lightning is not typed
         names = list(present)
         has = torch.stack([present[name] for name in names], dim=1)
         chance = torch.rand(has.shape, device=has.device)
-        stays = (chance >= self.config.training.modality_dropout) & has
+        training = self.config.training
+        rise = max(1.0, training.dropout_rise * self.steps)
+        rate = training.modality_dropout * min(1.0, (self.global_step + 1) / rise)
+        stays = (chance >= rate) & has
         lost = ~stays.any(1) & has.any(1)
         luckiest = chance.masked_fill(~has, -1.0).argmax(1)
         stays[lost, luckiest[lost]] = True
