@@ -154,19 +154,8 @@ class TabularConfig(Strict):
 class FusionConfig(Strict):
     """How the modalities are joined."""
 
-    name: Literal[
-        "weighted_sum",
-        "concat",
-        "gate",
-        "cross_attention",
-        "late",
-        "experts",
-        "gated_pooling",
-        "bottleneck",
-        "low_rank",
-        "mixture",
-    ] = "cross_attention"
-    """Which fusion; docs/architecture.md has the formula of each."""
+    name: Literal["weighted_sum", "concat", "gate", "cross_attention", "late", "experts"] = "cross_attention"
+    """Which fusion; docs/fusion.md has the formula of each and when to choose it."""
     width: Annotated[int, Field(ge=4, multiple_of=4)] = 64
     """Width of every token and of the fused vector."""
     components: Annotated[int, Field(ge=8)] = 128
@@ -206,12 +195,8 @@ class TrainingConfig(Strict):
     """Epochs without a better validation loss before training stops."""
     modality_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
     """Chance that a present modality is withheld from a case in a step; one always stays."""
-    dropout_rise: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Share of the steps over which that chance rises from 0; 0 has it whole from the start."""
     unimodal_loss: Annotated[float, Field(ge=0)] = 0.3
     """Weight of the loss that each modality alone has to keep low, so that none starves."""
-    balance: Annotated[float, Field(ge=0)] = 0.0
-    """How strongly the modality that does better alone is slowed down; 0 does not."""
     class_weights: bool = True
     """Whether rare classes weigh more, by the square root of their inverse frequency."""
     loss: LossConfig = LossConfig()

@@ -27,18 +27,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from numpy import ndarray
 
-FUSIONS_TRIED = (
-    "experts",
-    "late",
-    "weighted_sum",
-    "concat",
-    "gate",
-    "cross_attention",
-    "gated_pooling",
-    "bottleneck",
-    "low_rank",
-    "mixture",
-)
+FUSIONS_TRIED = ("experts", "late", "weighted_sum", "concat", "gate", "cross_attention")
 # An ingredient, the key that holds it, its value with the ingredient and its value without.
 INGREDIENTS: tuple[tuple[str, str, Any, Any], ...] = (
     ("equalised scans", "image.equalise", True, False),

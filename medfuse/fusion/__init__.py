@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from medfuse.fusion.bottleneck import BottleneckFusion
 from medfuse.fusion.concat import ConcatFusion
 from medfuse.fusion.cross_attention import CrossAttentionFusion
 from medfuse.fusion.experts import ExpertsFusion
 from medfuse.fusion.fused import Fused, Fusion
 from medfuse.fusion.gate import GateFusion
-from medfuse.fusion.gated_pooling import GatedPoolingFusion
 from medfuse.fusion.late import LateFusion
-from medfuse.fusion.low_rank import LowRankFusion
-from medfuse.fusion.mixture import MixtureFusion
 from medfuse.fusion.weighted_sum import WeightedSumFusion
 
 FUSIONS: Mapping[str, type[Fusion]] = {
@@ -23,10 +19,6 @@ FUSIONS: Mapping[str, type[Fusion]] = {
     "cross_attention": CrossAttentionFusion,
     "late": LateFusion,
     "experts": ExpertsFusion,
-    "gated_pooling": GatedPoolingFusion,
-    "bottleneck": BottleneckFusion,
-    "low_rank": LowRankFusion,
-    "mixture": MixtureFusion,
 }
 
 __all__ = ["FUSIONS", "Fused", "Fusion"]

@@ -16,7 +16,7 @@ from medfuse.encoders.cases import EncodedCase, is_frozen
 from medfuse.encoders.lora import adapt, merge
 from medfuse.hierarchy import conditional
 from medfuse.losses import Loss
-from medfuse.model import DiagnosisModel, Head, Padded, collate
+from medfuse.model import DiagnosisModel, Padded, collate
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -181,53 +181,9 @@ class Learning(LightningModule):  # type: ignore[misc]  # Lightning is not typed
                     known = learned.masked_fill(~present[alone].unsqueeze(1), torch.nan)
                     share = self.config.training.unimodal_loss / len(present)
                     losses.append(share * self._loss(one.logits, known))
-        if self.config.training.balance and len(present) > 1:
-            self.slower = [
-                self._slower(head, projected, present, learned)
-                for head, projected in zip(self.model.heads, self.model.project(parts), strict=True)
-            ]
         loss = torch.stack(losses).sum() / len(self.model.heads)
         self.log("training_loss", loss, on_epoch=True, on_step=False, prog_bar=True, batch_size=len(truth))
         return loss
-
-    @torch.no_grad()
-    def _slower(self, head: Any, projected: Any, present: Mapping[Modality, Tensor], truth: Tensor) -> dict[Any, float]:
-        r"""Factor of each modality's gradient, $1 - \tanh(α (ρ_m - 1))$ where $ρ_m > 1$, else 1.
-
-        $ρ_m$ is the mean probability of the truth that it gives alone, over the mean of what the others give. Source:
-        Peng et al. 2022, "Balanced Multimodal Learning via On-the-fly Gradient Modulation", arXiv:2203.15332,
-        equations 8-10, whose ratio is for two modalities.
-        """
-        head.eval()
-        scores: dict[Modality, float] = {}
-        for alone in present:
-            kept = {name: torch.full_like(mask, name == alone) for name, mask in present.items()}
-            logits = head(projected, kept=kept).logits
-            known = ~truth.isnan() & present[alone].unsqueeze(1)
-            if self.task == "multiclass":
-                right = (logits.softmax(1) * truth.nan_to_num(0.0)).sum(1)[known.all(1)]
-            else:
-                right = torch.where(truth > 0.5, logits, -logits).sigmoid()[known]
-            if len(right):
-                scores[alone] = float(right.mean())
-        head.train()
-        factors = {}
-        for name, score in scores.items():
-            others = [other for key, other in scores.items() if key != name]
-            ratio = score / (sum(others) / len(others)) if others else 1.0
-            excess = max(0.0, ratio - 1)
-            factors[name] = 1 - float(torch.tanh(torch.tensor(self.config.training.balance * excess)))
-        return factors
-
-    def on_after_backward(self) -> None:
-        """Slow down the faster modalities."""
-        for head, factors in zip(self.model.heads, getattr(self, "slower", []), strict=False):
-            for name, factor in factors.items():
-                assert isinstance(head, Head)
-                own = head.tabular if name == "tabular" else head.projections[name]
-                for parameter in own.parameters() if own is not None else ():
-                    if parameter.grad is not None:
-                        parameter.grad.mul_(factor)
 
     def validation_step(self, batch: Batch, _: int) -> None:
         """The plain log loss of what the bundle would say."""
@@ -265,10 +221,7 @@ class Learning(LightningModule):  # type: ignore[misc]  # Lightning is not typed
         names = list(present)
         has = torch.stack([present[name] for name in names], dim=1)
         chance = torch.rand(has.shape, device=has.device)
-        training = self.config.training
-        rise = max(1.0, training.dropout_rise * self.steps)
-        rate = training.modality_dropout * min(1.0, (self.global_step + 1) / rise)
-        stays = (chance >= rate) & has
+        stays = (chance >= self.config.training.modality_dropout) & has
         lost = ~stays.any(1) & has.any(1)
         luckiest = chance.masked_fill(~has, -1.0).argmax(1)
         stays[lost, luckiest[lost]] = True
