@@ -37,7 +37,7 @@ INGREDIENTS: tuple[tuple[str, str, Any, Any], ...] = (
     ("modality dropout", "training.modality_dropout", 0.2, 0.0),
     ("loss of each modality alone", "training.unimodal_loss", 0.3, 0.0),
     ("class weights", "training.class_weights", True, False),
-    ("focal loss", "training.loss", LossConfig(name="focal").model_dump(), LossConfig().model_dump()),
+    ("focusing loss", "training.loss", LossConfig(name="focal").model_dump(), LossConfig().model_dump()),
     ("dropout", "fusion.dropout", 0.2, 0.0),
     ("a chosen calibrator", "calibration.method", "auto", "temperature"),
     ("calibration by pattern", "calibration.patterns", "withheld", "common"),
