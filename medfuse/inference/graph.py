@@ -147,12 +147,12 @@ def probes(graph: HeadGraph) -> list[tuple[Tensor, ...]]:
     return [_of_parts(graph, batch) for batch in batches]
 
 
-def windows(encoder: TextEncoder, draw: torch.Generator, *, count: int = 2) -> tuple[Tensor, Tensor]:
-    """Windows of words drawn at random, ids and mask [count, 12]; the last is half padding."""
+def windows(encoder: TextEncoder, draw: torch.Generator, *, count: int = 2, length: int = 12) -> tuple[Tensor, Tensor]:
+    """Windows of words drawn at random, ids and mask [count, length]; the last is half padding."""
     words = next(part.num_embeddings for part in encoder.modules() if isinstance(part, nn.Embedding))
-    mask = torch.ones(count, 12, dtype=torch.bool)
-    mask[-1, 6:] = False
-    return torch.randint(min(2, words - 1), words, (count, 12), generator=draw), mask
+    mask = torch.ones(count, length, dtype=torch.bool)
+    mask[-1, length // 2 :] = False
+    return torch.randint(min(2, words - 1), words, (count, length), generator=draw), mask
 
 
 def _of_parts(graph: HeadGraph, parts: Sequence[Mapping[Modality, Tensor]]) -> tuple[Tensor, ...]:
