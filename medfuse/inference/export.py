@@ -47,10 +47,21 @@ class AnswerGraph(nn.Module):
     def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Probabilities [B, C], logits [B, C] before calibration, and contributions [B, M, C] to each probability."""
         logits, _ = self.head(*inputs)
-        left = self.head.left(*inputs)
+        left = self._left(*inputs).unsqueeze(-1).expand(-1, -1, logits.shape[2])
         found = [log_probability(self.calibration, logits[:, place], place).exp() for place in range(logits.shape[1])]
-        probability = torch.stack(found, dim=1).gather(1, left.unsqueeze(-1).expand(-1, -1, logits.shape[2]))
+        # A part that is masked and one that is left out differ in the last bit; what a case lacks is left out.
+        probability = torch.stack(found, dim=1).gather(1, left)
         return probability[:, -1].float(), logits[:, -1], self._contributions(probability).float()
+
+    def _left(self, *inputs: Tensor) -> Tensor:
+        """Which pattern is left of each case in each pattern [B, 2^M] (see `medfuse.calibration.pattern_of`)."""
+        given = dict(zip(self.head.names, inputs, strict=True))
+        bits = torch.arange(2 ** len(self.head.model.modalities))
+        found = torch.zeros_like(bits).unsqueeze(0)
+        for place, name in enumerate(self.head.model.modalities):
+            there = given[f"{name}_mask"].any(1) if name != "tabular" else ~given["values"].isnan().all(1)
+            found = found + there.unsqueeze(1).long() * ((bits // 2**place) % 2) * 2**place
+        return found
 
     def _contributions(self, probability: Tensor) -> Tensor:
         """Shapley values [B, M, C] of probabilities by pattern [B, 2^M, C]."""

@@ -84,20 +84,7 @@ class HeadGraph(nn.Module):
             outputs = [head(_only(part, pattern)) for head, part in zip(self.heads, projected, strict=True)]
             # In double precision, because a runtime may take log(1 + z) by the letter.
             found.append(torch.stack([model.meant(output.logits.double()) for output in outputs]).mean(0))
-        # A part that is masked and one that is left out differ in the last bit; what a case lacks is left out.
-        left = self.left(*inputs).unsqueeze(-1).expand(-1, -1, found[0].shape[1])
-        logits = torch.stack(found, dim=1).gather(1, left)
-        return logits.float(), torch.cat([output.vector for output in outputs], dim=1)
-
-    def left(self, *inputs: Tensor) -> Tensor:
-        """Which pattern is left of each case in each pattern [B, 2^M] (see `medfuse.calibration.pattern_of`)."""
-        given = dict(zip(self.names, inputs, strict=True))
-        bits = torch.arange(2 ** len(self.model.modalities))
-        found = torch.zeros_like(bits).unsqueeze(0)
-        for place, name in enumerate(self.model.modalities):
-            there = given[f"{name}_mask"].any(1) if name != "tabular" else ~given["values"].isnan().all(1)
-            found = found + there.unsqueeze(1).long() * ((bits // 2**place) % 2) * 2**place
-        return found
+        return torch.stack(found, dim=1).float(), torch.cat([output.vector for output in outputs], dim=1)
 
     def _kept(self, name: Modality, tokens: Tensor) -> Tensor:
         """Tokens of a frozen encoder as they are kept, so that they may come straight from it or from the cache."""

@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from medfuse.bundle import Bundle
-from medfuse.calibration import CALIBRATORS, Calibration, ConformalSets
+from medfuse.calibration import CALIBRATORS, Calibration, ConformalSets, TemperatureScaling
 from medfuse.calibration.patterns import PatternCalibrators
 from medfuse.case import Note, Scan
 from medfuse.cohort import Cohort
@@ -27,6 +27,8 @@ from medfuse.errors import CohortError, EncoderError
 from medfuse.inference import Predictor, onnx
 from medfuse.inference.calibrated import log_probability
 from medfuse.inference.export import export_bundle
+from medfuse.inference.graph import HeadGraph
+from medfuse.model import collate
 from medfuse.settings import TextConfig
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -77,28 +79,30 @@ def test_the_example_of_the_docs_says_what_classify_says_without_torch(
         assert found == pytest.approx(dict(wanted.probabilities), abs=1e-4), one_asked
 
 
-def test_contributions_are_those_of_classify(exported: Path, predictor: Predictor, tiny_cohort: Cohort) -> None:
-    cases = [tiny_cohort.cases[0], replace(tiny_cohort.cases[1], notes=())]
-    encoded = list(predictor.encoder.stream(cases))
-    manifest = json.loads((exported / "manifest.json").read_text())
-    from medfuse.inference.graph import HeadGraph
-    from medfuse.model import collate
-
-    model = predictor.bundle.model
-    graph = HeadGraph(model)
+def test_contributions_and_calibration_by_pattern_are_those_of_classify(
+    predictor: Predictor, tiny_cohort: Cohort, tmp_path: Path
+) -> None:
+    calibration = predictor.bundle.calibration
+    hot, cold = (TemperatureScaling.from_dict({**calibration.calibrator.to_dict(), "temperature": t}) for t in (9, 0.2))
+    own = PatternCalibrators(calibration.calibrator, {0: cold, 1: hot, 5: cold, 7: hot}, 30.0)
+    bundle = replace(predictor.bundle, calibration=replace(calibration, by_pattern=own))
+    manifest = export_bundle(bundle, tmp_path / "out")
+    cases = [tiny_cohort.cases[0], replace(tiny_cohort.cases[1], notes=()), replace(tiny_cohort.cases[2], scans=())]
+    other = Predictor(bundle)
+    graph, model = HeadGraph(bundle.model), bundle.model
     with torch.inference_mode():
-        given = graph.inputs(collate([one.parts for one in encoded], model.modalities))
+        given = graph.inputs(collate([one.parts for one in other.encoder.stream(cases)], model.modalities))
     feed = {name: value.numpy() for name, value in zip(graph.names, given, strict=True)}
-    run = onnxruntime.InferenceSession(exported / "head.onnx")
+    run = onnxruntime.InferenceSession(tmp_path / "out" / "head.onnx")
     probabilities, shares = run.run(["probabilities", "contributions"], feed)
-    for row, wanted in enumerate(predictor.stream(cases)):
-        assert dict(zip(manifest["labels"], probabilities[row], strict=True)) == pytest.approx(
-            dict(wanted.probabilities), abs=1e-4
-        )
+    for row, wanted in enumerate(other.stream(cases)):
+        found = dict(zip(manifest["labels"], probabilities[row], strict=True))
+        assert found == pytest.approx(dict(wanted.probabilities), abs=1e-4)
         top = list(wanted.probabilities.values()).index(max(wanted.probabilities.values()))
         found = dict(zip(manifest["modalities"], shares[row, :, top], strict=True))
         assert found == pytest.approx(dict(wanted.contributions), abs=1e-4)
     assert (shares[1, manifest["modalities"].index("text")] == 0).all()
+    assert (shares[2, manifest["modalities"].index("image")] == 0).all()
 
 
 def test_the_manifest_names_what_is_there(exported: Path, tiny_bundle: Path) -> None:
@@ -141,6 +145,8 @@ def test_every_calibrator_is_exported_as_it_is(name: str, task: str) -> None:
     common, own = (CALIBRATORS[name](task).fit(logits[rows], labels[rows]) for rows in (slice(None), slice(90)))  # type: ignore[arg-type]
     sets = ConformalSets(0.9, task).fit(common.predict_proba(logits), labels)  # type: ignore[arg-type]
     new = np.concatenate([rng.normal(size=(40, 3)) * 4, np.full((1, 3), 25.0), [[-25.0, 25.0, 0.0]]])
+    if task == "multilabel":  # the scores of calibration cases themselves, at which a curve may have a step
+        new = np.concatenate([new, logits[:20]])
     for by_pattern in (None, PatternCalibrators(common, {2: own}, 30.0)):
         calibration = Calibration(common, sets, by_pattern)
         for pattern in (2, 3):
