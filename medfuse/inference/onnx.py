@@ -108,7 +108,7 @@ def write(graph: Graph, path: Path, *, eight_bit: bool = False) -> float:
         graph: The network.
         path: The file.
         eight_bit: Whether the weights of its linear maps then become 8-bit integers (ONNX Runtime's dynamic
-            quantisation: what goes in is scaled call by call). The difference is that of the file before.
+            quantisation: what goes in is scaled call by call), after what they were was held to torch.
 
     Raises:
         EncoderError: If it cannot be exported, or differs from torch by more than `PARITY`.
@@ -151,6 +151,7 @@ def write(graph: Graph, path: Path, *, eight_bit: bool = False) -> float:
             quantize_dynamic(
                 whole, small, weight_type=QuantType.QInt8, per_channel=True, op_types_to_quantize=["MatMul", "Gemm"]
             )
+            difference = _difference(graph, runtime(small), examples)
         os.replace(small if eight_bit else whole, path)
     return difference
 
