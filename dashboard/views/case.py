@@ -20,7 +20,7 @@ from medfuse.review.desk import Desk
 from medfuse.review.reading import Reading
 from medfuse.review.roles import Visitor
 from medfuse.review.texts import Texts
-from medfuse.review.wording import markdown_plain, reader_warnings, value_rows
+from medfuse.review.wording import markdown_plain, markdown_table, reader_warnings, value_rows
 from medfuse.review.worklist import with_decisions
 
 desk: Desk = st.session_state["desk"]
@@ -69,8 +69,7 @@ with left:
     notes = notes_of(case, explanation, t)
     if case.values:
         st.markdown(f"#### {t('values')}")
-        rows = [{t("column"): column, t("value"): value} for column, value in value_rows(case, texts=t)]
-        st.dataframe(rows, hide_index=True, height="content", width="stretch")
+        st.markdown(markdown_table((t("column"), t("value")), value_rows(case, texts=t)))
     before_of(reading, case, t)
 with right:
     if prediction is None:

@@ -60,7 +60,7 @@ def command(places: Places, *, port: int, reach: Reach | None = None) -> list[st
         # rebinding). Where a login is asked for, such a page has none.
         for host in (reach.address, "localhost"):
             options += ["--server.allowedHosts", host]
-    run = [sys.executable, "-m", "streamlit", "run", str(shipped("dashboard") / "door.py")]
+    run = [sys.executable, "-m", "medfuse.review.server", "run", str(shipped("dashboard") / "door.py")]
     return [*run, *options, "--server.port", str(port), "--", *places.arguments()]
 
 

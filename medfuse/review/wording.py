@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC
 
 from medfuse.case import MODALITIES, Case, Note, Prediction, Scan, ScanReceipt
@@ -16,6 +16,15 @@ def markdown_plain(text: str) -> str:
     """The text such that Markdown shows it letter by letter: no link, picture, emphasis, HTML or emoji code."""
     one_line = " ".join(text.split())
     return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", one_line)
+
+
+def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown that shows its cells letter by letter: light where a page has few rows to show."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(
+        f"| {' | '.join(one if number == 1 else markdown_plain(one) for one in line)} |"
+        for number, line in enumerate(lines)
+    )
 
 
 def most_probable(prediction: Prediction) -> tuple[str, float] | None:
@@ -43,11 +52,12 @@ def verdict(prediction: Prediction, *, task: Task, texts: Texts | None = None) -
     return t("verdict_unsure", answer=", ".join(prediction.prediction_set))
 
 
-def answer_set(prediction: Prediction, *, task: Task) -> str:
+def answer_set(prediction: Prediction, *, task: Task, texts: Texts | None = None) -> str:
     """The labels that cannot be excluded, joined; or what it means that there are none."""
     if prediction.prediction_set or prediction.error:
         return ", ".join(prediction.prediction_set)
-    return "no label fits" if task == "multiclass" or prediction.abstain else "none applies"
+    t = texts or english()
+    return t("no_label_fits" if task == "multiclass" or prediction.abstain else "no_label_applies")
 
 
 def rests_on(prediction: Prediction, *, texts: Texts | None = None) -> str | None:

@@ -29,6 +29,12 @@ def note_text(app: AppTest) -> str:
     return "".join(piece["text"] for one in drawn(app) if one.get("kind") == "note" for piece in one["pieces"])
 
 
+def bars(app: AppTest) -> list[list[tuple[str, str]]]:
+    return [
+        [(bar["name"], bar["text"]) for bar in json.loads(one.proto.json)["bars"]] for one in app.get("bidi_component")
+    ]
+
+
 def decide(app: AppTest, action: str, **fields: str) -> AppTest:
     case_id = app.session_state["case"]
     app.pills(key=f"action-{case_id}").set_value(action).run()
@@ -53,17 +59,19 @@ def test_a_complete_case(start: Callable[..., AppTest]) -> None:
     assert "the scan raised it by 30 points" in told
     assert "scan x: no window in the file" in told
     assert "INDICATION: cough" in note_text(app)
-    values = next(one.value for one in app.dataframe if "Column" in one.value).set_index("Column")["Value"].to_dict()
-    assert values == {"spo2": "91", "crp": "missing"}
+    assert "| Column | Value |\n| --- | --- |\n| spo2 | 91 |\n| crp | missing |" in told
     assert "No note" not in told
-    assert len(app.get("plotly_chart")) == 2
+    probabilities, moved = bars(app)
+    assert probabilities == [("infection", "70 %"), ("embolism", "20 %"), ("nothing", "10 %")]
+    assert moved == [("Scan", "+30"), ("Note", "+12"), ("Values", "−5")]
     (viewer,) = [one for one in drawn(app) if one.get("kind") != "note"]
     assert (viewer["rows"], viewer["columns"], viewer["seen_shape"]) == (64, 48, [1, 224, 224])
 
 
 def test_the_reference_label_is_nowhere(start: Callable[..., AppTest]) -> None:
     app = start("case", case="no-note")
-    assert "infection" not in words(app)
+    legend = "| infection | 0.5 |"
+    assert "infection" not in words(app).replace(legend, "")
     app = start("case", case="full")
     assert not {"diagnosis", "truth", "reference"} & set(words(app).lower().split())
 
@@ -206,7 +214,7 @@ def test_a_blinded_reader_sees_neither_the_model_nor_others(start: Callable[...,
     assert app.title[0].value == "full"
     assert "hidden in this study" in told
     assert not {"70 %", "XY", "raised"} & set(told.replace(".", " ").replace(",", " ").split())
-    assert not app.get("plotly_chart")
+    assert not bars(app)
     decide(app, "override", label="nothing")
     assert "infection" not in words(app)
     app = start("studies")
