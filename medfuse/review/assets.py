@@ -1,7 +1,7 @@
-"""The browser's part of Streamlit: sent from memory, compressed once, and asked for before the page finds that it needs it.
+"""The browser's part of Streamlit: sent from memory, compressed once, and named before the page needs it.
 
-Streamlit reads each of some hundred files from disk for every browser, uncompressed, and a page learns of a widget's file
-only when the widget is to be drawn, so an empty cache fills in waves, one after the other.
+Streamlit reads each of some hundred files from disk for every browser, uncompressed, and a page learns of a widget's
+file only when the widget is to be drawn, so an empty cache fills in waves, one after the other.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Assets:
         root = folder / "static"
         # Only a name of this list is ever opened, so that no address is a path.
         self._files = {path.relative_to(root).as_posix(): path for path in root.rglob("*") if path.is_file()}
-        self._held: dict[tuple[str, bool], bytes] = {}
+        self._held: dict[tuple[str, str], bytes] = {}  # by name and encoding
         index = (folder / "index.html").read_text(encoding="utf-8")
         wanted = [name for name in chunks(root / "js", WORKLIST) if name not in index]
         self._early = "".join(
@@ -54,19 +54,19 @@ class Assets:
         name = scope["path"].removeprefix(_ADDRESS) if scope["path"].startswith(_ADDRESS) else ""
         asked = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
         if name in self._files:
-            await self._answer(name, "gzip" in asked.get("accept-encoding", ""), send)
+            packs = "gzip" in asked.get("accept-encoding", "") and not name.endswith(_PACKED)
+            await self._answer(name, "gzip" if packs else "", send)
         elif asked.get("sec-fetch-dest") == "document":
             await self._app(scope, receive, _Early(send, self._early))
         else:
             await self._app(scope, receive, send)
 
-    async def _answer(self, name: str, packed: bool, send: Send) -> None:
+    async def _answer(self, name: str, encoding: str, send: Send) -> None:
         from starlette.concurrency import run_in_threadpool
 
-        packed = packed and not name.endswith(_PACKED)
-        body = self._held.get((name, packed))
+        body = self._held.get((name, encoding))
         if body is None:
-            body = await run_in_threadpool(self._read, name, packed)
+            body = await run_in_threadpool(self._read, name, encoding)
         kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
         headers = {
             "content-type": "text/javascript; charset=utf-8" if name.endswith(".js") else kind,
@@ -74,14 +74,14 @@ class Assets:
             "cache-control": _KEPT,
             "vary": "Accept-Encoding",
             "x-content-type-options": "nosniff",
-        } | ({"content-encoding": "gzip"} if packed else {})
+        } | ({"content-encoding": encoding} if encoding else {})
         told = [(key.encode(), value.encode()) for key, value in headers.items()]
         await send({"type": "http.response.start", "status": 200, "headers": told})
         await send({"type": "http.response.body", "body": body})
 
-    def _read(self, name: str, packed: bool) -> bytes:
+    def _read(self, name: str, encoding: str) -> bytes:
         body = self._files[name].read_bytes()
-        body = self._held[name, packed] = gzip.compress(body, 6, mtime=0) if packed else body
+        body = self._held[name, encoding] = gzip.compress(body, 6, mtime=0) if encoding else body
         return body
 
 

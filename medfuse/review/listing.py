@@ -1,7 +1,7 @@
 """The list of cases in the browser: a table of text whose rows lead to their case.
 
-A table of the page itself, and not Streamlit's: that one is drawn by a megabyte and a half of code, on a canvas that says
-nothing to a screen reader.
+A table of the page itself, and not Streamlit's: that one is drawn by a megabyte and a half of code, on a canvas whose
+words a screen reader finds late.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """`python -m medfuse.review.server run PAGE …`: Streamlit's own command, on a socket that sends small answers at once.
 
-asyncio turns Nagle's algorithm (RFC 896) off for sockets that were made as TCP by name, and Streamlit makes its own without
-one. Every answer of two small parts, and every small message to a page, would then wait up to 40 ms for the browser's
-delayed acknowledgement (RFC 1122, 4.2.3.2) of the one before.
+asyncio turns Nagle's algorithm (RFC 896) off for sockets that were made as TCP by name, and Streamlit makes its own
+without one. Every answer of two small parts, and every small message to a page, would then wait up to 40 ms for the
+browser's delayed acknowledgement (RFC 1122, 4.2.3.2) of the one before.
 """
 
 from __future__ import annotations

@@ -20,11 +20,8 @@ def markdown_plain(text: str) -> str:
 
 def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table in Markdown that shows its cells letter by letter: light where a page has few rows to show."""
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join(
-        f"| {' | '.join(one if number == 1 else markdown_plain(one) for one in line)} |"
-        for number, line in enumerate(lines)
-    )
+    lines = [[*map(markdown_plain, heads)], ["---"] * len(heads), *([*map(markdown_plain, row)] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def most_probable(prediction: Prediction) -> tuple[str, float] | None:

@@ -44,8 +44,9 @@ def predicted_cases(cohort: Cohort, predictions: Mapping[str, Prediction]) -> pd
 
     Returns:
         Columns `case_id`, `time` (text, maybe empty), `urgency` (NaN if failed), `label` (the most probable; empty if
-        failed), `probability`, `uncertainty` (0 sure … 1 all alike), `abstain`, `modalities` (in words),
-        `warnings` (count), `disagreement` (see `_disagreement`), `site` (empty if not known), `state` (`open`), `reader` (empty) and `error`.
+        failed), `probability`, `uncertainty` (0 sure … 1 all alike), `abstain`, `modalities` (in words), `warnings`
+        (count), `disagreement` (see `_disagreement`), `site` (empty if not known), `state` (`open`), `reader` (empty)
+        and `error`.
 
     Raises:
         MedfuseError: If the predictions were made for other labels than the cohort's.
