@@ -14,7 +14,7 @@ from medfuse.review.wording import markdown_plain, markdown_table, rests_on, ver
 def model_says(prediction: Prediction, desk: Desk, t: Texts) -> None:
     """The verdict, what the model did not have, and the probabilities."""
     if prediction.error:
-        st.error(markdown_plain(f"{t('not_classified')} {prediction.error}"), icon=":material/error:")
+        st.error(markdown_plain(f"{t('not_classified')} {t.said(prediction.error)}"), icon=":material/error:")
         return
     say = st.warning if prediction.abstain else st.success
     icon = ":material/help:" if prediction.abstain else ":material/check:"

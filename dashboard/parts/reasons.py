@@ -41,7 +41,7 @@ def why(prediction: Prediction, variants, explanation, t: Texts) -> None:
     ]
     st.dataframe(rows, hide_index=True, width="stretch", height="content" if len(rows) < 9 else 300)
     for warning in explanation.warnings:
-        st.caption(f":material/warning: {markdown_plain(warning)}")
+        st.caption(f":material/warning: {markdown_plain(t.said(warning))}")
     what_if(variants, explanation, t)
 
 

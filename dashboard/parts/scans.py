@@ -51,7 +51,7 @@ def scans_of(case: Case, desk: Desk, explanation, t: Texts, *, key: str = "") ->
         with st.spinner(t("reading_scan")):
             scan, seen, levels = scan_of(path, desk.image.model_dump_json(), stamp_of(path))
     except MedfuseError as error:
-        st.error(markdown_plain(f"{t('scan_unreadable')} {error}"), icon=":material/broken_image:")
+        st.error(markdown_plain(f"{t('scan_unreadable')} {t.said(error)}"), icon=":material/broken_image:")
         return []
     maps = overlays(explanation, place, texts=t, numbers=scan.receipt.shown) if explanation else []
     held = st.session_state.setdefault("regions", {})

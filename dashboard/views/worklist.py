@@ -71,7 +71,7 @@ try:
     elif hidden := withheld(desk, visitor.name):
         table = table[~table["case_id"].isin(hidden)].reset_index(drop=True)
 except MedfuseError as error:
-    st.error(markdown_plain(str(error)), icon=":material/error:")
+    st.error(markdown_plain(t.said(error)), icon=":material/error:")
     st.stop()
 
 left, kept, right = st.columns([2.4, 1, 1], vertical_alignment="bottom")
@@ -96,7 +96,7 @@ figures[2].metric(t("not_sure"), int(read["abstain"].sum()), border=True)
 figures[3].metric(t("failed"), len(failed), border=True)
 
 for problem in desk.problems[:5]:
-    st.warning(markdown_plain(problem), icon=":material/warning:")
+    st.warning(markdown_plain(t.said(problem)), icon=":material/warning:")
 if len(desk.problems) > 5:
     st.warning(t("lines_left_out", count=len(desk.problems) - 5), icon=":material/warning:")
 
@@ -104,7 +104,9 @@ if len(failed):
     st.subheader(t("failed"), help=t("failed_help"))
     reasons = {name: COLUMNS[name] for name in ("case_id", "state", "reader")}
     reasons["error"] = Column(t("why_failed"))
-    clickable(failed.head(4 * ROWS), columns=reasons, key="failed")
+    failed = failed.head(4 * ROWS)
+    told = failed.assign(error=[t.said(one) for one in failed["error"]])
+    clickable(told, columns=reasons, key="failed")
     st.subheader(t("classified"))
 
 with kept:

@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from medfuse.review import Review, ReviewError, ReviewStore
 from medfuse.review.study import Study, create_study
+from medfuse.review.texts import Texts
 
 LABELS = ("infection", "embolism", "nothing")
 
@@ -219,6 +220,45 @@ def test_a_blinded_reader_sees_neither_the_model_nor_others(start: Callable[...,
     assert "infection" not in words(app)
     app = start("studies")
     assert "told once all of them are done" in words(app)
+
+
+def heard(app: AppTest) -> str:
+    """All that a page says, with the words of buttons, fields, figures and lists."""
+    named = [one.label for kind in ("button", "selectbox", "multiselect", "text_input", "text_area", "toggle", "metric")
+             for one in app.get(kind) if hasattr(one, "label")]  # fmt: skip
+    lists = [str(one.proto.json) for one in app.get("bidi_component")]
+    titles = [one.value for one in (*app.title, *app.subheader)]
+    tables = [one.value.to_csv() for one in app.dataframe]
+    return "\n".join([words(app), *titles, *named, *lists, *tables])
+
+
+@pytest.mark.parametrize("page", ["worklist", "case", "studies", "evaluation", "log"])
+def test_a_page_in_german_says_nothing_in_english(start: Callable[..., AppTest], store: Path, page: str) -> None:
+    opened = ReviewStore(store, cohort="four cases", labels=LABELS)
+    opened.add(Review(case_id="full", reader="XY", action="accept", predicted="infection"))
+    german, english = Texts("de"), Texts("en")
+    # Sentences without anything put in, that are others in German: a page in German has none of them.
+    known = {english(name) for name in english.names() if english(name) != german(name) and "{" not in english(name)}
+    known = {text for text in known if len(text.split()) > 1} - {german(name) for name in german.names()}
+    app = start(page)
+    assert any(text in heard(app) for text in known)  # the test hears what is said
+    app.selectbox(key="lang").set_value("de").run()
+    for case_id in ("full", "no-scan", "failed", "no-note") if page == "case" else ("",):
+        if case_id:
+            app.query_params["case"] = case_id
+            app.run()
+        assert not app.exception
+        told = heard(app)
+        assert not {line for line in told.splitlines() for text in known if text in line}
+        for left in (
+            "could not be",
+            "no such file",
+            "the line is left out",
+            "not a prediction",
+            "no label fits",
+            "too few",
+        ):
+            assert left not in told, left
 
 
 def test_german(start: Callable[..., AppTest]) -> None:
