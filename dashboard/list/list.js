@@ -18,7 +18,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
       if (place === 0) where.append(link(row.case, cell.text));
       else if (cell.share === null) where.textContent = cell.text;
       else where.append(bar(cell.share), cell.text);
-      where.className = data.columns[place].number ? "number" : "";
+      where.className = data.columns[place].number ? "number" : cell.text.includes(", ") ? "words" : "";
     });
     line.addEventListener("click", (event) => {
       if (event.ctrlKey || event.metaKey || event.shiftKey) return; // the link, in a tab of its own

@@ -13,7 +13,7 @@ from medfuse.review.listing import Column, show_rows
 from medfuse.review.reading import Reading, withheld
 from medfuse.review.roles import Visitor
 from medfuse.review.texts import Texts
-from medfuse.review.wording import answer_set, markdown_plain
+from medfuse.review.wording import absent, answer_set, markdown_plain
 from medfuse.review.worklist import ORDERS, STATES, narrow, urgency_basis, with_decisions
 
 ROWS = 50  # of a page
@@ -30,7 +30,7 @@ COLUMNS = {
     "probability": Column(t("percent"), "percent"),
     "prediction_set": Column(t("excluded")),
     "disagreement": Column(t("disagreement"), "number"),
-    "modalities": Column(t("inputs")),
+    "absent": Column(t("missing")),
     "site": Column(t("site")),
     "warnings": Column(t("warnings"), "number"),
     "reader": Column(t("reader")),
@@ -149,11 +149,13 @@ rows = shown.iloc[(page - 1) * ROWS : page * ROWS]
 predicted = [desk.predictions[one] for one in rows["case_id"]]
 rows = rows.assign(
     prediction_set=[answer_set(one, task=desk.cohort.task, texts=t) for one in predicted],
-    modalities=[", ".join(t(f"kind_{KINDS[name]}") for name in one.modalities) for one in predicted],
+    absent=[", ".join(t(f"kind_{KINDS[name]}") for name in absent(one)) for one in predicted],
 )
 left_out = {"uncertainty" if desk.cohort.urgency else "urgency"} if order not in ("uncertainty",) else set()
 left_out |= set() if sites else {"site"}
-left_out |= set() if (rows["disagreement"] > 0).any() else {"disagreement"}
+left_out |= {
+    name for name in ("absent", "disagreement", "warnings", "reader") if not rows[name].any()
+}  # nothing to show
 columns = {name: column for name, column in COLUMNS.items() if name not in left_out}
 if len(rows):
     clickable(rows, columns=columns, key="cases")

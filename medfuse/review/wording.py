@@ -57,13 +57,18 @@ def answer_set(prediction: Prediction, *, task: Task, texts: Texts | None = None
     return t("no_label_fits" if task == "multiclass" or prediction.abstain else "no_label_applies")
 
 
+def absent(prediction: Prediction) -> tuple[str, ...]:
+    """The modalities that the model uses and did not have."""
+    # A model that does not use a modality has no contribution for it, and then its absence is no news.
+    used = () if prediction.error else prediction.contributions or MODALITIES
+    return tuple(name for name in MODALITIES if name in used and name not in prediction.modalities)
+
+
 def rests_on(prediction: Prediction, *, texts: Texts | None = None) -> str | None:
     """What the model did not have, and so rests on; None if it had everything or failed."""
     t = texts or english()
-    # A model that does not use a modality has no contribution for it, and then its absence is no news.
-    used = prediction.contributions or MODALITIES
-    lacking = [t(f"no_{name}") for name in MODALITIES if name in used and name not in prediction.modalities]
-    if prediction.error or not lacking:
+    lacking = [t(f"no_{name}") for name in absent(prediction)]
+    if not lacking:
         return None
     lacking = [lacking[0], *(noun[0].lower() + noun[1:] for noun in lacking[1:])]
     had = [t(f"the_{modality}") for modality in MODALITIES if modality in prediction.modalities]

@@ -44,9 +44,8 @@ def predicted_cases(cohort: Cohort, predictions: Mapping[str, Prediction]) -> pd
 
     Returns:
         Columns `case_id`, `time` (text, maybe empty), `urgency` (NaN if failed), `label` (the most probable; empty if
-        failed), `probability`, `uncertainty` (0 sure … 1 all alike), `abstain`, `modalities` (in words), `warnings`
-        (count), `disagreement` (see `_disagreement`), `site` (empty if not known), `state` (`open`), `reader` (empty)
-        and `error`.
+        failed), `probability`, `uncertainty` (0 sure … 1 all alike), `abstain`, `warnings` (count), `disagreement` (see
+        `_disagreement`), `site` (empty if not known), `state` (`open`), `reader` (empty) and `error`.
 
     Raises:
         MedfuseError: If the predictions were made for other labels than the cohort's.
@@ -68,7 +67,6 @@ def predicted_cases(cohort: Cohort, predictions: Mapping[str, Prediction]) -> pd
             "probability": matrix[np.arange(len(rows)), best],
             "uncertainty": uncertainty,
             "abstain": [prediction.abstain for _, prediction in rows],
-            "modalities": [", ".join(prediction.modalities) for _, prediction in rows],
             "warnings": [len(prediction.warnings) for _, prediction in rows],
             "disagreement": [_disagreement(prediction) for _, prediction in rows],
             "site": [case.groups.get("site", "") for case, _ in rows],

@@ -34,6 +34,7 @@ def test_the_most_urgent_case_is_first_and_failed_cases_stand_above(start: Calla
     assert [row["Most probable"] for row in classified] == ["embolism", "infection", "nothing"]
     assert [row["Cannot be excluded"] for row in classified] == ["embolism, infection", "infection", "nothing"]
     assert [row["Probability"] for row in classified] == ["60 %", "70 %", "80 %"]
+    assert [row["Missing"] for row in classified] == ["Scan", "", "Note, Values"]
     assert {one.label: one.value for one in app.metric} == {
         "Open": "3",
         "Reviewed": "0",
