@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 from medfuse.case import Modality
 from medfuse.errors import ConfigError
 from medfuse.settings import (
+    AugmentConfig,
     CalibrationConfig,
     FusionConfig,
     ImageConfig,
@@ -27,6 +28,7 @@ from medfuse.settings import (
 )
 
 __all__ = [
+    "AugmentConfig",
     "CalibrationConfig",
     "Config",
     "FusionConfig",

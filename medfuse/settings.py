@@ -33,6 +33,15 @@ class VolumeConfig(Strict):
     """Windows used of a volume; a warning says so when there are more."""
 
 
+class AugmentConfig(Strict):
+    """How the pictures of training cases are altered each epoch, for an encoder that learns; docs/training.md."""
+
+    strength: Annotated[float, Field(gt=0, le=3)] = 1.0
+    """At 1 up to 7 degrees, 5 % of a side, 10 % of the size, gamma 0.8 to 1.25, noise 0.02; 2 is twice that."""
+    flip: bool = False
+    """Whether left and right are exchanged in half of the pictures; wrong wherever the side tells something."""
+
+
 class ImageConfig(Strict):
     """How scans become tokens."""
 
@@ -58,6 +67,8 @@ class ImageConfig(Strict):
     to all linear maps of a transformer learn) or `full`."""
     rank: Rank = 8
     """Rank of the corrections that `lora` learns."""
+    augment: AugmentConfig | None = None
+    """How pictures are altered while an encoder learns; null leaves them as they are, {} takes the defaults."""
     size: Annotated[int, Field(ge=32, le=2048)] = 224
     """Side of the square that the network sees, pixels."""
     equalise: bool = False
@@ -88,6 +99,13 @@ class ImageConfig(Strict):
             raise ValueError(message)
         if deep and self.weights == "random" and self.tune != "full":
             message = "weights 'random' start from nothing, so all of the network has to learn; set tune to full"
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _augments_what_learns(self) -> ImageConfig:
+        if self.augment is not None and self.tune == "frozen":
+            message = "augment is for an encoder that learns; set tune to last, lora or full, or leave augment out"
             raise ValueError(message)
         return self
 

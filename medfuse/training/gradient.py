@@ -18,7 +18,9 @@ from medfuse.encoders.threads import fastest_threads
 from medfuse.hierarchy import conditional
 from medfuse.model import DiagnosisModel
 from medfuse.training.answers import answers, certain
-from medfuse.training.learning import Learning, loader, loss_weights
+from medfuse.training.augment import Augment
+from medfuse.training.learning import Learning, loss_weights
+from medfuse.training.steps import loader
 
 
 def weigh(model: DiagnosisModel, cohort: Cohort, training: Sequence[EncodedCase]) -> None:
@@ -87,7 +89,9 @@ def learn(
         deterministic="warn",
     )
     modalities = model.modalities
-    shuffled = loader(training, truth=truth, modalities=modalities, batch=batch, seed=config.seed)
+    alter = config.image.augment if config.image is not None else None
+    augment = None if alter is None else Augment(alter, seed=config.seed)
+    shuffled = loader(training, truth=truth, modalities=modalities, batch=batch, seed=config.seed, augment=augment)
     held = loader(validation, truth=held_truth, modalities=modalities, batch=batch, seed=None)
     last = work / "last.ckpt"
     trainer.fit(learning, shuffled, held, ckpt_path=str(last) if last.exists() else None, weights_only=True)

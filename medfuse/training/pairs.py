@@ -28,7 +28,8 @@ from medfuse.encoders.weights import checkpoint_config, load_transformers
 from medfuse.errors import ConfigError
 from medfuse.fusion.fused import means
 from medfuse.model import DiagnosisModel
-from medfuse.training.learning import Learning, loader
+from medfuse.training.learning import Learning
+from medfuse.training.steps import loader
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -138,7 +139,7 @@ class Pairs(Learning):
         return made
 
     def _contrast(self, batch: Any) -> Tensor:
-        parts, patients = batch
+        parts, patients, _ = batch
         encoded = self.model.encode(parts)
         u, v = (
             nn.functional.normalize(self.projections[name](means(encoded, (name,))[:, 0]), dim=1)
