@@ -15,6 +15,7 @@ from medfuse.errors import ConfigError
 from medfuse.settings import (
     AugmentConfig,
     CalibrationConfig,
+    ComputeConfig,
     FusionConfig,
     ImageConfig,
     InferenceConfig,
@@ -30,6 +31,7 @@ from medfuse.settings import (
 __all__ = [
     "AugmentConfig",
     "CalibrationConfig",
+    "ComputeConfig",
     "Config",
     "FusionConfig",
     "ImageConfig",
@@ -69,6 +71,8 @@ class Config(Strict):
     """How the model learns."""
     pretraining: PretrainingConfig = PretrainingConfig()
     """How encoders are pretrained, if they are."""
+    compute: ComputeConfig = ComputeConfig()
+    """On what it trains."""
     calibration: CalibrationConfig = CalibrationConfig()
     """How logits become probabilities."""
     inference: InferenceConfig = InferenceConfig()

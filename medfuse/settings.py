@@ -202,7 +202,10 @@ class TrainingConfig(Strict):
     epochs: Annotated[int, Field(ge=1)] = 40
     """Most passes over the training split."""
     batch_size: Annotated[int, Field(ge=1)] = 32
-    """Cases in one step."""
+    """Cases in one step, however many processes share it."""
+    parts: Annotated[int, Field(ge=1)] = 1
+    """Parts of a step: processes share them, and each takes its own one after another (gradient accumulation), which
+    costs less memory. Rounded up to a multiple of the processes."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     """Peak of a one-cycle schedule, for all that starts from nothing: heads, an RNN and the corrections of `lora`."""
     encoder_learning_rate: Annotated[float, Field(gt=0)] = 2e-5
@@ -224,6 +227,34 @@ class TrainingConfig(Strict):
     folds: Annotated[int, Field(ge=1, le=20)] = 1
     """Above 1, as many heads on frozen encoders, each trained on all patients but those of its fold and averaged; what
     each says of its own fold takes the place of the validation and calibration splits, and all epochs are run."""
+
+
+class ComputeConfig(Strict):
+    """On what `medfuse train` runs; what is learned does not depend on it, but for rounding and draws of dropout."""
+
+    accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
+    """`auto` takes a GPU where there is one."""
+    devices: Annotated[int, Field(ge=1)] | Literal["auto"] = 1
+    """Processes on each machine: one a GPU, or as many on its processor; `auto` takes every GPU."""
+    nodes: Annotated[int, Field(ge=1)] = 1
+    """Machines."""
+    strategy: Literal["ddp", "fsdp"] = "ddp"
+    """Whether each of several processes holds all weights (`ddp`), or they share those of encoders (`fsdp`)."""
+    precision: Literal["auto", "32", "bf16-mixed", "16-mixed"] = "auto"
+    """`auto`: on a GPU bfloat16 where it has it, else half precision, for products; single precision elsewhere."""
+    checkpointing: bool = False
+    """Whether encoders that learn compute each block again for its gradients, in place of keeping what it gave."""
+
+    @model_validator(mode="after")
+    def _fsdp_scales_no_loss(self) -> ComputeConfig:
+        if self.strategy == "fsdp" and self.precision == "16-mixed":
+            message = "strategy fsdp takes precision auto, 32 or bf16-mixed"
+            raise ValueError(message)
+        return self
+
+    def alone(self) -> ComputeConfig:
+        """The same with one process."""
+        return self.model_copy(update={"devices": 1, "nodes": 1})
 
 
 class PretrainingConfig(Strict):

@@ -33,9 +33,14 @@ def train(
     checked, read = load_config(config, override), Cohort.load(cohort)
     require_free(out)
     with bar("reading and encoding", len(read.cases)) as advance:
+        from medfuse.training import Processes
         from medfuse.training import train as run
 
-        run(checked, read, out, cache=cache, resume=resume, progress=advance, show=sys.stderr.isatty())
+        together = Processes.of(checked.compute)
+        show = together.first and sys.stderr.isatty()
+        run(checked, read, out, cache=cache, resume=resume, progress=advance if together.first else None, show=show)
+    if not together.first:
+        return
     facts = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
     counts = ", ".join(f"{count} {split}" for split, count in facts["cases"].items())
     typer.echo(f"{out}: {_told(facts)}; cases: {counts}")

@@ -11,11 +11,13 @@ from lightning.pytorch import LightningModule
 from medfuse.case import Case, Modality
 from medfuse.cohort import Task
 from medfuse.config import Config, ImageConfig, TextConfig
+from medfuse.encoders.blocks import recompute, recompute_no_more
 from medfuse.encoders.cases import is_frozen
 from medfuse.encoders.lora import adapt, merge
 from medfuse.hierarchy import conditional
 from medfuse.losses import Loss
 from medfuse.model import DiagnosisModel, Padded
+from medfuse.training.sharding import shard
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,9 +53,12 @@ class Learning(LightningModule):  # type: ignore[misc]  # Lightning is not typed
         task: `multiclass` or `multilabel`.
         weights: Weight of each label's positives [C].
         steps: Steps of the whole training, for the schedule.
+        checkpointing: Whether encoders that learn compute their blocks again for the gradients.
     """
 
-    def __init__(self, model: DiagnosisModel, *, task: Task, weights: Tensor, steps: int) -> None:
+    def __init__(
+        self, model: DiagnosisModel, *, task: Task, weights: Tensor, steps: int, checkpointing: bool = False
+    ) -> None:
         super().__init__()
         self.model = model
         self.task = task
@@ -69,6 +74,8 @@ class Learning(LightningModule):  # type: ignore[misc]  # Lightning is not typed
             elif tune == "last":
                 for parameter in encoder.last_parameters():
                     parameter.requires_grad_()
+            if checkpointing and tune != "frozen":
+                recompute(encoder.network)
 
     def _encoders(self) -> Iterator[tuple[Modality, Any]]:
         if self.model.image is not None:
@@ -94,7 +101,13 @@ class Learning(LightningModule):  # type: ignore[misc]  # Lightning is not typed
     def finish(self) -> None:
         """Leave plain weights in the model: what LoRA learned goes into the weights that it corrects."""
         for _, encoder in self._encoders():
+            recompute_no_more(encoder.network)
             merge(encoder)
+
+    def configure_model(self) -> None:
+        """Share weights among processes, if Lightning was told to; it gives the mesh of them."""
+        if self._device_mesh is not None and not self.model.lockstep:
+            shard(self, self._device_mesh["data_parallel"])
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Leave out what is frozen; it is as it was."""
@@ -125,7 +138,8 @@ class Learning(LightningModule):  # type: ignore[misc]  # Lightning is not typed
         present = self._present(parts)
         learned, whole = (conditional(one, self.model.parents) for one in (truth, step.truth))
         losses = []
-        for head, projected in zip(self.model.heads, self.model.project(parts), strict=True):
+        every = self.model.project(parts)
+        for head, projected in zip(self.model.heads, every, strict=True):
             output = head(projected, kept=self._withhold(present))
             losses.append(self._loss(output.logits, learned, whole, step))
             if self.config.training.unimodal_loss and len(present) > 1:
@@ -137,6 +151,10 @@ class Learning(LightningModule):  # type: ignore[misc]  # Lightning is not typed
                     share = self.config.training.unimodal_loss / len(present)
                     losses.append(share * self._loss(one.logits, known, all_known, step))
         loss = torch.stack(losses).sum() / len(self.model.heads)
+        if self.model.lockstep:  # every weight has a gradient in every process, even where it is zero
+            reached = [one.tokens.sum() for projected in every for one in projected.values()]
+            reached += [parameter.sum() for parameter in self.model.heads.parameters()]
+            loss = loss + torch.stack(reached).sum() * 0.0
         self._tell("training_loss", loss, step)
         return loss
 
@@ -189,7 +207,7 @@ class Learning(LightningModule):  # type: ignore[misc]  # Lightning is not typed
 
     def _loss(self, logits: Tensor, truth: Tensor, whole: Tensor, step: Step) -> Tensor:
         """The loss of the config over labelled cases, or over known labels; zero where none is known."""
-        return mean_cost(self.model.loss, logits, truth, whole, self.weights, task=self.task, parts=step.parts)
+        return mean_cost(self.model.loss, logits.float(), truth, whole, self.weights, task=self.task, parts=step.parts)
 
 
 def mean_cost(
