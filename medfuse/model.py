@@ -164,8 +164,8 @@ class DiagnosisModel(nn.Module):
 
     Attributes:
         heads: One, or one a fold, of the same shape; their logits are averaged.
-        lockstep: Whether an encoder that learns runs even where no case has its input, because processes that share its
-            weights wait for each other.
+        lockstep: Modalities whose encoders run, if they learn, even where no case of a batch has them, because another
+            process has some and waits for the weights that they share.
         offset: Logarithm of each label's weight in the loss [C]. What weights and loss do to the logits is taken off
             again (`Loss.log_odds`), so that rare labels are learned without being promised too often.
     """
@@ -187,7 +187,7 @@ class DiagnosisModel(nn.Module):
         self.config = config
         self.task = task
         self.parents = parents
-        self.lockstep = False
+        self.lockstep: frozenset[Modality] = frozenset()
         self.loss = Loss.of(config.training.loss)
         self.image = image
         self.text = text
@@ -222,7 +222,7 @@ class DiagnosisModel(nn.Module):
                 reduced = name in self.reductions
                 width = self.config.fusion.components if reduced else encoder.width
                 empty = torch.zeros(len(mask), 1, width, device=mask.device)
-                if self.lockstep and not is_frozen(self.config, name):
+                if name in self.lockstep and not is_frozen(self.config, name):
                     empty = empty + self._blank(name, mask.device).sum() * 0.0
                 encoded[name] = Encoded(empty, torch.zeros_like(mask[:, :1]))
             elif is_frozen(self.config, name):

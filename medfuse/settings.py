@@ -228,6 +228,13 @@ class TrainingConfig(Strict):
     """Above 1, as many heads on frozen encoders, each trained on all patients but those of its fold and averaged; what
     each says of its own fold takes the place of the validation and calibration splits, and all epochs are run."""
 
+    @model_validator(mode="after")
+    def _parts_have_cases(self) -> TrainingConfig:
+        if self.parts > self.batch_size:
+            message = f"parts is {self.parts}, more than batch_size {self.batch_size}, the cases that they share"
+            raise ValueError(message)
+        return self
+
 
 class ComputeConfig(Strict):
     """On what `medfuse train` runs; what is learned does not depend on it, but for rounding and draws of dropout."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from medfuse.config import AugmentConfig
+from medfuse.config import AugmentConfig, Config
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -46,6 +46,12 @@ class Augment:
     def __init__(self, config: AugmentConfig, *, seed: int) -> None:
         self.config, self.seed = config, seed
         self._made: dict[tuple[int, ...], Any] = {}
+
+    @classmethod
+    def of(cls, config: Config) -> Augment | None:
+        """As the config says; None if pictures stay as they are."""
+        wanted = config.image.augment if config.image is not None else None
+        return None if wanted is None else cls(wanted, seed=config.seed)
 
     def __call__(self, pixels: Float[Tensor, "s ..."], *, case_id: str, epoch: int) -> Float[Tensor, "s ..."]:
         """Squares [S, size, size] or windows of volumes [W, X, Y, Z] of grey values in 0…1, each altered by itself."""

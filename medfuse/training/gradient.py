@@ -99,9 +99,7 @@ def learn(
     )
     rank, count = trainer.global_rank, processes.count
     feed = partial(loader, modalities=model.modalities, batch=batch, parts=parts, rank=rank, processes=count)
-    alter = config.image.augment if config.image is not None else None
-    augment = None if alter is None else Augment(alter, seed=config.seed)
-    shuffled = feed(training, truth=truth, seed=config.seed, augment=augment)
+    shuffled = feed(training, truth=truth, seed=config.seed, augment=Augment.of(config))
     held = feed(validation, truth=held_truth, seed=None)
     last = work / "last.ckpt"
     trainer.fit(learning, shuffled, held, ckpt_path=str(last) if last.exists() else None, weights_only=True)

@@ -65,6 +65,7 @@ class Learning(LightningModule):  # type: ignore[misc]  # Lightning is not typed
         self.config: Config = model.config
         self.steps = steps
         self.register_buffer("weights", weights, persistent=False)
+        self._shared = False
         self.strict_loading = False  # a checkpoint leaves out what is frozen
         for name, encoder in self._encoders():
             tune = "frozen" if is_frozen(self.config, name) else self._tune(name)
@@ -106,8 +107,15 @@ class Learning(LightningModule):  # type: ignore[misc]  # Lightning is not typed
 
     def configure_model(self) -> None:
         """Share weights among processes, if Lightning was told to; it gives the mesh of them."""
-        if self._device_mesh is not None and not self.model.lockstep:
+        if self._device_mesh is not None and not self._shared:
             shard(self, self._device_mesh["data_parallel"])
+            self._shared = True
+
+    def _keep_step(self, step: Step) -> None:
+        """Let each process that shares weights run what any part of the step needs, and nothing else."""
+        if self._shared:
+            has = step.present.any(0).tolist()
+            self.model.lockstep = frozenset(name for name, some in zip(self.model.modalities, has, strict=True) if some)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Leave out what is frozen; it is as it was."""
@@ -135,6 +143,7 @@ class Learning(LightningModule):  # type: ignore[misc]  # Lightning is not typed
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """The mean over heads of the loss with modalities withheld at random, and of each modality alone."""
         parts, truth, step = batch
+        self._keep_step(step)
         present = self._present(parts)
         learned, whole = (conditional(one, self.model.parents) for one in (truth, step.truth))
         losses = []
@@ -151,7 +160,7 @@ class Learning(LightningModule):  # type: ignore[misc]  # Lightning is not typed
                     share = self.config.training.unimodal_loss / len(present)
                     losses.append(share * self._loss(one.logits, known, all_known, step))
         loss = torch.stack(losses).sum() / len(self.model.heads)
-        if self.model.lockstep:  # every weight has a gradient in every process, even where it is zero
+        if self._shared:  # every weight has a gradient in every process, even where it is zero
             reached = [one.tokens.sum() for projected in every for one in projected.values()]
             reached += [parameter.sum() for parameter in self.model.heads.parameters()]
             loss = loss + torch.stack(reached).sum() * 0.0
@@ -161,6 +170,7 @@ class Learning(LightningModule):  # type: ignore[misc]  # Lightning is not typed
     def validation_step(self, batch: Batch, _: int) -> None:
         """The plain log loss of what the bundle would say."""
         parts, truth, step = batch
+        self._keep_step(step)
         plain = torch.ones_like(self.weights)
         loss = mean_cost(Loss(), self.model(parts).logits, truth, step.truth, plain, task=self.task, parts=step.parts)
         self._tell("validation_loss", loss, step)

@@ -28,6 +28,7 @@ from medfuse.encoders.weights import checkpoint_config, load_transformers
 from medfuse.errors import ConfigError
 from medfuse.fusion.fused import means
 from medfuse.model import DiagnosisModel
+from medfuse.training.augment import Augment
 from medfuse.training.learning import Learning
 from medfuse.training.steps import loader
 
@@ -86,7 +87,9 @@ class Pairs(Learning):
         numbers = {name: float(number) for number, name in enumerate(sorted({one.case.patient_id for one in encoded}))}
         patients = torch.tensor([[numbers[one.case.patient_id]] for one in encoded])
         batch = self.config.pretraining.batch_size
-        return loader(encoded, truth=patients, modalities=self.model.modalities, batch=batch, seed=seed)
+        augment = None if seed is None else Augment.of(self.config)
+        modalities = self.model.modalities
+        return loader(encoded, truth=patients, modalities=modalities, batch=batch, seed=seed, augment=augment)
 
     def training_step(self, batch: Any, _: int) -> Tensor:
         """The contrastive loss of a batch."""

@@ -16,6 +16,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from medfuse.config import ComputeConfig
 from medfuse.errors import ConfigError
+from medfuse.training.quiet import quiet
 
 
 @dataclass(frozen=True)
@@ -45,10 +46,9 @@ class Processes:
         if here * compute.nodes == 1:
             return cls()
         trainer = trainer_of(compute, logger=False, enable_checkpointing=False, enable_progress_bar=False)
-        started = trainer.strategy.cluster_environment
-        if started.creates_processes_externally and started.world_size() != trainer.world_size:
+        if trainer.world_size != here * compute.nodes:  # torchrun or a scheduler says otherwise
             message = (
-                f"{started.world_size()} processes were started, but compute.devices × compute.nodes is"
+                f"{trainer.world_size} processes were started, but compute.devices × compute.nodes is"
                 f" {here} × {compute.nodes}; start as many as that, each machine its compute.devices"
             )
             raise ConfigError(message)
@@ -66,6 +66,7 @@ def trainer_of(compute: ComputeConfig, **given: Any) -> Trainer:
     Raises:
         ConfigError: If the machine does not have it.
     """
+    quiet()
     here = _devices(compute)
     count = here * compute.nodes
     strategy: Any = "auto"

@@ -2,7 +2,9 @@
 
 Each block's weights are gathered when the block runs and let go afterwards, and gradients are summed where the weights
 are kept: Zhao et al. 2023, "PyTorch FSDP", VLDB 16(12) (arXiv:2304.11277), by torch's `fully_shard`. All processes
-must run the same blocks in the same order, whatever their cases have; `DiagnosisModel.lockstep` sees to that.
+must run the same blocks in the same order, whatever their cases have; `DiagnosisModel.lockstep` tells which.
+For the same reason every weight of the heads has a gradient in every step; where no case of a step has a modality it is
+zero, while elsewhere there is none, and AdamW tells these apart: here such a weight moves and decays a little further.
 """
 
 from __future__ import annotations
@@ -42,4 +44,3 @@ def shard(learning: Learning, mesh: DeviceMesh) -> None:
     fully_shard(learning, mesh=mesh, ignored_params=idle)
     for step in ("training_step", "validation_step"):
         register_fsdp_forward_method(learning, step)
-    model.lockstep = True

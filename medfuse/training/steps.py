@@ -7,7 +7,7 @@ is divided by what counts in all of them, parts may differ in size, and no case 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
@@ -38,8 +38,7 @@ class Step(NamedTuple):
     parts: int
 
 
-if TYPE_CHECKING:
-    Batch = tuple[dict[Modality, Padded], Tensor, Step]
+Batch: TypeAlias = "tuple[dict[Modality, Padded], Tensor, Step]"
 
 
 class Order(Sampler):
