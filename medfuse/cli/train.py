@@ -32,15 +32,14 @@ def train(
 
     checked, read = load_config(config, override), Cohort.load(cohort)
     require_free(out)
-    with bar("reading and encoding", len(read.cases)) as advance:
-        from medfuse.training import Processes
-        from medfuse.training import train as run
+    from medfuse.training import Processes
+    from medfuse.training import train as run
 
-        together = Processes.of(checked.compute)
-        show = together.first and sys.stderr.isatty()
-        run(checked, read, out, cache=cache, resume=resume, progress=advance if together.first else None, show=show)
-    if not together.first:
+    if not Processes.of(checked.compute).first:  # the first one says what there is to say
+        run(checked, read, out, cache=cache, resume=resume)
         return
+    with bar("reading and encoding", len(read.cases)) as advance:
+        run(checked, read, out, cache=cache, resume=resume, progress=advance, show=sys.stderr.isatty())
     facts = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
     counts = ", ".join(f"{count} {split}" for split, count in facts["cases"].items())
     typer.echo(f"{out}: {_told(facts)}; cases: {counts}")

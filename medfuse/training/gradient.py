@@ -21,7 +21,7 @@ from medfuse.model import DiagnosisModel
 from medfuse.training.answers import answers, certain
 from medfuse.training.augment import Augment
 from medfuse.training.learning import Learning, loss_weights
-from medfuse.training.processes import Processes, trainer_of
+from medfuse.training.processes import Processes, SameInputs, trainer_of
 from medfuse.training.steps import loader
 
 
@@ -85,11 +85,15 @@ def learn(
         enable_version_counter=False,
     )
     stop = [EarlyStopping("validation_loss", patience=config.training.patience)] if select else []
+    inputs = torch.tensor([len(one.parts) for one in (*training, *validation)])
+    told = [one.nan_to_num(-1).flatten() for one in (truth, held_truth)]
+    reduced = [torch.zeros(0), *(part.flatten() for part in model.reductions.buffers())]
+    same = SameInputs(exact=torch.cat([inputs, *told]), near=torch.cat(reduced))
     trainer = trainer_of(
         compute,
         max_epochs=config.training.epochs,
         accumulate_grad_batches=parts // processes.count,
-        callbacks=[best, *stop, *([TQDMProgressBar(leave=False)] if show else [])],
+        callbacks=[best, *stop, same, *([TQDMProgressBar(leave=False)] if show else [])],
         logger=CSVLogger(work, name="log", version=""),
         enable_progress_bar=show,
         num_sanity_val_steps=0,

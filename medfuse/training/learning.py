@@ -75,7 +75,7 @@ class Learning(LightningModule):  # type: ignore[misc]  # Lightning is not typed
             elif tune == "last":
                 for parameter in encoder.last_parameters():
                     parameter.requires_grad_()
-            if checkpointing and tune != "frozen":
+            if checkpointing and tune != "frozen" and self._part(name).encoder != "rnn":
                 recompute(encoder.network)
 
     def _encoders(self) -> Iterator[tuple[Modality, Any]]:

@@ -7,16 +7,19 @@ starts those of this machine with the same command, unless torchrun or a schedul
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from medfuse.config import ComputeConfig
-from medfuse.errors import ConfigError
+from medfuse.errors import CohortError, ConfigError
 from medfuse.training.quiet import quiet
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,28 @@ class Processes:
         """Wait until all others are here too."""
         if self.count > 1 and torch.distributed.is_initialized():
             torch.distributed.barrier()
+
+
+class SameInputs(Callback):  # type: ignore[misc]  # Lightning is not typed here
+    """Refuses to learn from inputs that are not those of the first process: they would wait for ever, or learn noise.
+
+    Args:
+        exact: What must be the same [N], such as labels and how many inputs a case has.
+        near: What must be the same but for rounding [M], to a hundredth of its norm.
+    """
+
+    def __init__(self, *, exact: Tensor, near: Tensor) -> None:
+        self.exact, self.near = exact, near
+
+    def setup(self, trainer: Trainer, *_: Any, **__: Any) -> None:
+        """Compare, once the processes know of each other."""
+        exact, near = trainer.strategy.broadcast((self.exact, self.near))
+        if not torch.equal(exact, self.exact) or (near - self.near).norm() > 0.01 * near.norm():
+            message = (
+                "the processes do not read the same cases, or encode them differently; all need the same files, and"
+                " machines of one kind"
+            )
+            raise CohortError(message)
 
 
 def trainer_of(compute: ComputeConfig, **given: Any) -> Trainer:

@@ -94,6 +94,22 @@ def test_two_processes_that_were_killed_go_on(tiny_cohort: Cohort, token_cache: 
 
 
 @pytest.mark.slow
+def test_processes_that_read_different_cases_are_refused(
+    tiny_cohort: Cohort, token_cache: Path, tmp_path: Path
+) -> None:
+    other = Cohort.load(shutil.copytree(tiny_cohort.folder, tmp_path / "other"))
+    lost = next(case for case in other.in_split("train") if case.labelled)
+    replace(other, cases=tuple(case for case in other.cases if case is not lost)).save()
+    words = command(tmp_path / "run", tiny_cohort, token_cache, {}, "--set", "compute.devices=2")
+    elsewhere = "import os, sys\nif os.environ.get('LOCAL_RANK') == '1':\n"
+    elsewhere += f"    sys.argv[sys.argv.index('--cohort') + 1] = {str(other.folder)!r}\n"
+    (tmp_path / "run" / "run.py").write_text(elsewhere + PROGRAM, encoding="utf-8")
+    done = subprocess.run(words, env=SETTINGS, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode != 0
+    assert "the processes do not read the same cases" in done.stderr
+
+
+@pytest.mark.slow
 def test_shared_weights_learn_what_whole_ones_do(tiny_cohort: Cohort, token_cache: Path, tmp_path: Path) -> None:
     # Most cases have no note, so that now and then a process has nothing to encode while the other has.
     whole = Cohort.load(shutil.copytree(tiny_cohort.folder, tmp_path / "cohort"))
