@@ -164,6 +164,8 @@ class DiagnosisModel(nn.Module):
 
     Attributes:
         heads: One, or one a fold, of the same shape; their logits are averaged.
+        lockstep: Modalities whose encoders run, if they learn, even where no case of a batch has them, because another
+            process has some and waits for the weights that they share.
         offset: Logarithm of each label's weight in the loss [C]. What weights and loss do to the logits is taken off
             again (`Loss.log_odds`), so that rare labels are learned without being promised too often.
     """
@@ -185,6 +187,7 @@ class DiagnosisModel(nn.Module):
         self.config = config
         self.task = task
         self.parents = parents
+        self.lockstep: frozenset[Modality] = frozenset()
         self.loss = Loss.of(config.training.loss)
         self.image = image
         self.text = text
@@ -217,6 +220,8 @@ class DiagnosisModel(nn.Module):
             assert encoder is not None
             if not bool(mask.any()):
                 empty = torch.zeros(len(mask), 1, encoder.width, device=mask.device)
+                if name in self.lockstep and not is_frozen(self.config, name):
+                    empty = empty + self._blank(name, mask.device).sum() * 0.0
                 encoded[name] = Encoded(empty, torch.zeros_like(mask[:, :1]))
             elif is_frozen(self.config, name):
                 encoded[name] = Encoded(values, mask)  # `collate` left zeros where nothing is
@@ -262,7 +267,7 @@ class DiagnosisModel(nn.Module):
             kept: True [B] by modality where it may be used; a modality not named is used wherever it is present.
         """
         outputs = [head(part, kept=kept) for head, part in zip(self.heads, projected, strict=True)]
-        logits = torch.stack([self.meant(output.logits) for output in outputs]).mean(0)
+        logits = torch.stack([self.meant(output.logits.float()) for output in outputs]).mean(0)
         weights = torch.stack([output.weights for output in outputs]).mean(0)
         return Output(logits, weights, torch.cat([output.vector for output in outputs], dim=1))
 
@@ -276,6 +281,18 @@ class DiagnosisModel(nn.Module):
         if name in self.reductions and part.tokens.shape[-1] != self.reductions[name].width:
             return Encoded.of(self.reductions[name](part.tokens), part.mask)
         return Encoded(part.tokens.float(), part.mask)
+
+    def _blank(self, name: Modality, device: torch.device) -> Tensor:
+        """What an encoder gives for an input that holds nothing."""
+        if name == "image":
+            assert self.image is not None
+            assert self.config.image is not None
+            blank: Tensor = self.image(torch.zeros(1, *self.config.image.input_shape, device=device))
+            return blank
+        assert self.text is not None
+        word = torch.ones(1, 1, dtype=torch.long, device=device)
+        found: Tensor = self.text(word, word > 0)
+        return found
 
     def _encode_pixels(self, values: Tensor, mask: Tensor) -> Encoded:
         assert self.image is not None
