@@ -37,18 +37,18 @@ def open_desk(places: Places, stamp: tuple[int, ...]) -> Desk:  # noqa: ARG001 -
 st.set_page_config(page_title="medfuse", page_icon=here / "mark.svg", layout="wide", initial_sidebar_state=230)
 st.logo(here / "logo.svg", size="large", icon_image=here / "mark.svg")
 places = Places.of_arguments(sys.argv[1:])
-try:
-    desk = open_desk(places, places.stamp())
-except MedfuseError as error:
-    st.error(markdown_plain(str(error)), icon=":material/error:")
-    st.stop()
-st.session_state["desk"] = desk
 with st.sidebar:
     head = st.container()
     language = st.selectbox(
         "Language · Sprache", list(LANGUAGES), format_func=LANGUAGES.get, key="lang", bind="query-params"
     )
 t = st.session_state["texts"] = Texts(language if language in LANGUAGES else "en")
+try:
+    desk = open_desk(places, places.stamp())
+except MedfuseError as error:
+    st.error(markdown_plain(t.said(error)), icon=":material/error:")
+    st.stop()
+st.session_state["desk"] = desk
 visitor = signed_in(desk, head, openid=places.openid, t=t) if places.login else named(head, t)
 st.session_state["visitor"] = visitor
 

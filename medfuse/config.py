@@ -13,7 +13,9 @@ from pydantic import Field, ValidationError, model_validator
 from medfuse.case import Modality
 from medfuse.errors import ConfigError
 from medfuse.settings import (
+    AugmentConfig,
     CalibrationConfig,
+    ComputeConfig,
     FusionConfig,
     ImageConfig,
     InferenceConfig,
@@ -27,7 +29,9 @@ from medfuse.settings import (
 )
 
 __all__ = [
+    "AugmentConfig",
     "CalibrationConfig",
+    "ComputeConfig",
     "Config",
     "FusionConfig",
     "ImageConfig",
@@ -67,6 +71,8 @@ class Config(Strict):
     """How the model learns."""
     pretraining: PretrainingConfig = PretrainingConfig()
     """How encoders are pretrained, if they are."""
+    compute: ComputeConfig = ComputeConfig()
+    """On what it trains."""
     calibration: CalibrationConfig = CalibrationConfig()
     """How logits become probabilities."""
     inference: InferenceConfig = InferenceConfig()

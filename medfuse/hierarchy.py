@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
-from torch.nn.functional import logsigmoid
 
 from medfuse.errors import ConfigError
 
@@ -88,26 +87,19 @@ def conditional(truth: Float[Tensor, "n c"], parents: Parents) -> Float[Tensor, 
 
 
 def unconditional(logits: Float[Tensor, "n c"], parents: Parents) -> Float[Tensor, "n c"]:
-    """Logits of P(label) from those of P(label | parent) [N, C]; none exceeds its parent's, to the last bit."""
+    r"""Logits of P(label) from those of P(label | parent) [N, C]; none exceeds its parent's, to the last bit.
+
+    $\mathrm{logit}(σ(a) σ(b)) = -\log(e^{-a} + e^{-b} + e^{-a-b})$, since
+    $1 - σ(a) σ(b) = (e^{-a} + e^{-b} + e^{-a-b}) σ(a) σ(b)$; exact however near to 0 or 1 the product is.
+    """
     if not any(above >= 0 for above in parents):
         return logits
-    found, logs = list(logits.unbind(1)), list(logsigmoid(logits).unbind(1))
+    found = list(logits.unbind(1))
     for place in _from_the_top(parents):
         if (above := parents[place]) >= 0:
-            logs[place] = logs[place] + logs[above]
-            found[place] = torch.minimum(_logit_of(logs[place]), found[above])
+            a, b = found[place], found[above]
+            found[place] = torch.minimum(-torch.stack([-a, -b, -a - b]).logsumexp(0), b)
     return torch.stack(found, dim=1)
-
-
-def _logit_of(log: Tensor) -> Tensor:
-    """Logit p of log p, exact near p = 1 (Mächler 2012, "Accurately Computing log(1 - exp(-|a|))", equation 7)."""
-    log = log.clamp(max=-torch.finfo(log.dtype).tiny)
-    near = log > -0.6931472
-    # Each branch is given only what it can take, so that no gradient of the other is NaN.
-    rest = torch.where(
-        near, torch.log(-torch.expm1(log.where(near, -0.5))), torch.log1p(-torch.exp(log.where(~near, -1.0)))
-    )
-    return log - rest
 
 
 def _from_the_top(parents: Parents) -> list[int]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from torch.nn.functional import logsigmoid
+from torch.nn.functional import logsigmoid, softplus
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -100,20 +100,21 @@ class Loss:
             unsure = torch.where(rest < 0.5, -torch.log1p(-rest), -logs)  # -log q
             bent = torch.where(rest < _NEAR, 1.0, unsure / rest.clamp(min=_NEAR)) * logs.exp()
             return logs - self.positive * others - torch.log1p(self.positive * bent) - log_weights
-        rising = (self.positive + 1) * logsigmoid(-logits) + torch.log1p(self.positive * _ratio(logits))
-        falling = (self.negative + 1) * logsigmoid(logits) + torch.log1p(self.negative * _ratio(-logits))
+        # softplus(z) is -log(sigmoid(-z)), which ONNX Runtime would take by the letter.
+        rising = -(self.positive + 1) * softplus(logits) + torch.log1p(self.positive * _ratio(logits))
+        falling = -(self.negative + 1) * softplus(-logits) + torch.log1p(self.negative * _ratio(-logits))
         return falling - rising - log_weights
 
 
 def _ratio(logits: Tensor) -> Tensor:
     """log(1 + exp(-z)) / exp(-z), which goes to 1 for large z."""
     held = logits.clamp(-_FAR, _FAR / 2)  # beyond, the ratio is 0 or 1 to seven digits
-    return -logsigmoid(held) * held.exp()
+    return softplus(-held) * held.exp()
 
 
 def _log_of_rest(logs: Float[Tensor, "n c"]) -> Float[Tensor, "n c"]:
     """log(1 - q) of the log probabilities of a softmax, exact where q is near 1."""
     count = logs.shape[1]
     others = logs.unsqueeze(1).expand(-1, count, -1)
-    own = torch.eye(count, dtype=torch.bool, device=logs.device)
-    return others.masked_fill(own, -torch.inf).logsumexp(2)
+    place = torch.arange(count, device=logs.device)
+    return others.masked_fill(place.unsqueeze(1) == place, -torch.inf).logsumexp(2)

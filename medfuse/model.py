@@ -164,6 +164,8 @@ class DiagnosisModel(nn.Module):
 
     Attributes:
         heads: One, or one a fold, of the same shape; their logits are averaged.
+        lockstep: Modalities whose encoders run, if they learn, even where no case of a batch has them, because another
+            process has some and waits for the weights that they share.
         offset: Logarithm of each label's weight in the loss [C]. What weights and loss do to the logits is taken off
             again (`Loss.log_odds`), so that rare labels are learned without being promised too often.
     """
@@ -185,6 +187,7 @@ class DiagnosisModel(nn.Module):
         self.config = config
         self.task = task
         self.parents = parents
+        self.lockstep: frozenset[Modality] = frozenset()
         self.loss = Loss.of(config.training.loss)
         self.image = image
         self.text = text
@@ -206,8 +209,8 @@ class DiagnosisModel(nn.Module):
         self.register_buffer("offset", torch.zeros(labels))
         self.modalities: tuple[Modality, ...] = heads[0].fusion.modalities
 
-    def encode(self, batch: Mapping[Modality, Padded]) -> dict[Modality, Encoded]:
-        """Tokens of a padded batch: those of frozen encoders as they are, the others from scans and ids."""
+    def tokens(self, batch: Mapping[Modality, Padded]) -> dict[Modality, Encoded]:
+        """Tokens of a padded batch as encoders give them: those of frozen encoders as they are, the others anew."""
         encoded: dict[Modality, Encoded] = {}
         for name in self.modalities:
             values, mask = batch[name].values, batch[name].mask
@@ -216,17 +219,30 @@ class DiagnosisModel(nn.Module):
             encoder = self.image if name == "image" else self.text
             assert encoder is not None
             if not bool(mask.any()):
-                reduced = name in self.reductions
-                width = self.config.fusion.components if reduced else encoder.width
-                empty = torch.zeros(len(mask), 1, width, device=mask.device)
+                empty = torch.zeros(len(mask), 1, encoder.width, device=mask.device)
+                if name in self.lockstep and not is_frozen(self.config, name):
+                    empty = empty + self._blank(name, mask.device).sum() * 0.0
                 encoded[name] = Encoded(empty, torch.zeros_like(mask[:, :1]))
             elif is_frozen(self.config, name):
-                encoded[name] = self._reduce(name, values, mask)
+                encoded[name] = Encoded(values, mask)  # `collate` left zeros where nothing is
             elif name == "image":
                 encoded[name] = self._encode_pixels(values, mask)
             else:
                 encoded[name] = self._encode_ids(values, mask)
         return encoded
+
+    def values(self, batch: Mapping[Modality, Padded]) -> Tensor | None:
+        """Encoded values [B, C] of a padded batch, NaN in cases without any; None if values are not used."""
+        if "tabular" not in self.modalities:
+            return None
+        values, mask = batch["tabular"]
+        if values.shape[1] != len(self.columns):  # no case of the batch has a value
+            values = torch.zeros(len(mask), len(self.columns), device=mask.device)
+        return values.masked_fill(~mask.any(1, keepdim=True), torch.nan)
+
+    def encode(self, batch: Mapping[Modality, Padded]) -> dict[Modality, Encoded]:
+        """Tokens of a padded batch at the width that the heads take."""
+        return {name: self._reduce(name, part) for name, part in self.tokens(batch).items()}
 
     def forward(self, batch: Mapping[Modality, Padded]) -> Output:
         """Logits of a padded batch (see `collate`), averaged over the heads."""
@@ -234,13 +250,12 @@ class DiagnosisModel(nn.Module):
 
     def project(self, batch: Mapping[Modality, Padded]) -> list[dict[Modality, Encoded]]:
         """What each head sees of a padded batch, so that several patterns of presence cost one encoding."""
-        encoded, values = self.encode(batch), None
-        if "tabular" in self.modalities:
-            values, mask = batch["tabular"]
-            if values.shape[1] != len(self.columns):  # no case of the batch has a value
-                values = torch.zeros(len(mask), len(self.columns), device=mask.device)
-            values = values.masked_fill(~mask.any(1, keepdim=True), torch.nan)
-        return [head.project(encoded, values) for head in self.heads if isinstance(head, Head)]
+        return self.prepare(self.tokens(batch), self.values(batch))
+
+    def prepare(self, tokens: Mapping[Modality, Encoded], values: Tensor | None) -> list[dict[Modality, Encoded]]:
+        """What each head sees of what `tokens` and `values` gave."""
+        reduced = {name: self._reduce(name, part) for name, part in tokens.items()}
+        return [head.project(reduced, values) for head in self.heads if isinstance(head, Head)]
 
     def decide(
         self, projected: Sequence[Mapping[Modality, Encoded]], *, kept: Mapping[Modality, Tensor] | None = None
@@ -252,18 +267,32 @@ class DiagnosisModel(nn.Module):
             kept: True [B] by modality where it may be used; a modality not named is used wherever it is present.
         """
         outputs = [head(part, kept=kept) for head, part in zip(self.heads, projected, strict=True)]
-        meant = [
-            self.loss.log_odds(output.logits, self.offset, multiclass=self.task == "multiclass") for output in outputs
-        ]
-        logits = torch.stack([unconditional(one, self.parents) for one in meant]).mean(0)
+        logits = torch.stack([self.meant(output.logits.float()) for output in outputs]).mean(0)
         weights = torch.stack([output.weights for output in outputs]).mean(0)
         return Output(logits, weights, torch.cat([output.vector for output in outputs], dim=1))
 
-    def _reduce(self, name: Modality, values: Tensor, mask: Tensor) -> Encoded:
-        """Frozen tokens at the reduced width; those that training reduced already are taken as they are."""
-        if name in self.reductions and values.shape[-1] != self.reductions[name].width:
-            return Encoded.of(self.reductions[name](values), mask)
-        return Encoded(values.float(), mask)  # `collate` left zeros where nothing is
+    def meant(self, logits: Float[Tensor, "b c"]) -> Float[Tensor, "b c"]:
+        """Logits of the labels' probabilities from those of one head, which weights, loss and hierarchy moved."""
+        odds = self.loss.log_odds(logits, self.offset, multiclass=self.task == "multiclass")
+        return unconditional(odds, self.parents)
+
+    def _reduce(self, name: Modality, part: Encoded) -> Encoded:
+        """Tokens at the reduced width; those that training reduced already are taken as they are."""
+        if name in self.reductions and part.tokens.shape[-1] != self.reductions[name].width:
+            return Encoded.of(self.reductions[name](part.tokens), part.mask)
+        return Encoded(part.tokens.float(), part.mask)
+
+    def _blank(self, name: Modality, device: torch.device) -> Tensor:
+        """What an encoder gives for an input that holds nothing."""
+        if name == "image":
+            assert self.image is not None
+            assert self.config.image is not None
+            blank: Tensor = self.image(torch.zeros(1, *self.config.image.input_shape, device=device))
+            return blank
+        assert self.text is not None
+        word = torch.ones(1, 1, dtype=torch.long, device=device)
+        found: Tensor = self.text(word, word > 0)
+        return found
 
     def _encode_pixels(self, values: Tensor, mask: Tensor) -> Encoded:
         assert self.image is not None

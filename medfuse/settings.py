@@ -33,6 +33,15 @@ class VolumeConfig(Strict):
     """Windows used of a volume; a warning says so when there are more."""
 
 
+class AugmentConfig(Strict):
+    """How the pictures of training cases are altered each epoch, for an encoder that learns; docs/training.md."""
+
+    strength: Annotated[float, Field(gt=0, le=3)] = 1.0
+    """At 1 up to 7 degrees, 5 % of a side, 10 % of the size, gamma 0.8 to 1.25, noise 0.02; 2 is twice that."""
+    flip: bool = False
+    """Whether left and right are exchanged in half of the pictures; wrong wherever the side tells something."""
+
+
 class ImageConfig(Strict):
     """How scans become tokens."""
 
@@ -58,6 +67,8 @@ class ImageConfig(Strict):
     to all linear maps of a transformer learn) or `full`."""
     rank: Rank = 8
     """Rank of the corrections that `lora` learns."""
+    augment: AugmentConfig | None = None
+    """How pictures are altered while an encoder learns; null leaves them as they are, {} takes the defaults."""
     size: Annotated[int, Field(ge=32, le=2048)] = 224
     """Side of the square that the network sees, pixels."""
     equalise: bool = False
@@ -88,6 +99,13 @@ class ImageConfig(Strict):
             raise ValueError(message)
         if deep and self.weights == "random" and self.tune != "full":
             message = "weights 'random' start from nothing, so all of the network has to learn; set tune to full"
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _augments_what_learns(self) -> ImageConfig:
+        if self.augment is not None and self.tune == "frozen":
+            message = "augment is for an encoder that learns; set tune to last, lora or full, or leave augment out"
             raise ValueError(message)
         return self
 
@@ -184,7 +202,10 @@ class TrainingConfig(Strict):
     epochs: Annotated[int, Field(ge=1)] = 40
     """Most passes over the training split."""
     batch_size: Annotated[int, Field(ge=1)] = 32
-    """Cases in one step."""
+    """Cases in one step, however many processes share it."""
+    parts: Annotated[int, Field(ge=1)] = 1
+    """Parts of a step: processes share them, and each takes its own one after another (gradient accumulation), which
+    costs less memory. Rounded up to a multiple of the processes."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     """Peak of a one-cycle schedule, for all that starts from nothing: heads, an RNN and the corrections of `lora`."""
     encoder_learning_rate: Annotated[float, Field(gt=0)] = 2e-5
@@ -206,6 +227,41 @@ class TrainingConfig(Strict):
     folds: Annotated[int, Field(ge=1, le=20)] = 1
     """Above 1, as many heads on frozen encoders, each trained on all patients but those of its fold and averaged; what
     each says of its own fold takes the place of the validation and calibration splits, and all epochs are run."""
+
+    @model_validator(mode="after")
+    def _parts_have_cases(self) -> TrainingConfig:
+        if self.parts > self.batch_size:
+            message = f"parts is {self.parts}, more than batch_size {self.batch_size}, the cases that they share"
+            raise ValueError(message)
+        return self
+
+
+class ComputeConfig(Strict):
+    """On what `medfuse train` runs; what is learned does not depend on it, but for rounding and draws of dropout."""
+
+    accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
+    """`auto` takes a GPU where there is one."""
+    devices: Annotated[int, Field(ge=1)] | Literal["auto"] = 1
+    """Processes on each machine: one a GPU, or as many on its processor; `auto` takes every GPU."""
+    nodes: Annotated[int, Field(ge=1)] = 1
+    """Machines."""
+    strategy: Literal["ddp", "fsdp"] = "ddp"
+    """Whether each of several processes holds all weights (`ddp`), or they share those of encoders (`fsdp`)."""
+    precision: Literal["auto", "32", "bf16-mixed", "16-mixed"] = "auto"
+    """`auto`: on a GPU bfloat16 where it has it, else half precision, for products; single precision elsewhere."""
+    checkpointing: bool = False
+    """Whether encoders that learn compute each block again for its gradients, in place of keeping what it gave."""
+
+    @model_validator(mode="after")
+    def _fsdp_scales_no_loss(self) -> ComputeConfig:
+        if self.strategy == "fsdp" and self.precision == "16-mixed":
+            message = "strategy fsdp takes precision auto, 32 or bf16-mixed"
+            raise ValueError(message)
+        return self
+
+    def alone(self) -> ComputeConfig:
+        """The same with one process."""
+        return self.model_copy(update={"devices": 1, "nodes": 1})
 
 
 class PretrainingConfig(Strict):

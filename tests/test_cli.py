@@ -40,7 +40,7 @@ def test_help_is_quick_and_needs_no_torch() -> None:
     [
         *("demo", "sample-data", "import", "audit", "split", "deidentify", "pretrain", "train", "tune", "evaluate"),
         *("compare", "classify"),
-        *("calibrate", "monitor", "dashboard", "bench", "explain", "review", "ablate"),
+        *("calibrate", "monitor", "dashboard", "bench", "explain", "review", "ablate", "export"),
     ],
 )
 def test_every_verb_has_help_with_an_example(verb: str) -> None:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import streamlit as st
 
 from medfuse.case import Prediction
-from medfuse.review.charts import CHART_CONFIG, probability_bars
+from medfuse.review.bars import probability_bars, show_bars
 from medfuse.review.desk import Desk
 from medfuse.review.texts import Texts
-from medfuse.review.wording import markdown_plain, rests_on, verdict
+from medfuse.review.wording import markdown_plain, markdown_table, rests_on, verdict
 
 
 def model_says(prediction: Prediction, desk: Desk, t: Texts) -> None:
     """The verdict, what the model did not have, and the probabilities."""
     if prediction.error:
-        st.error(markdown_plain(f"{t('not_classified')} {prediction.error}"), icon=":material/error:")
+        st.error(markdown_plain(f"{t('not_classified')} {t.said(prediction.error)}"), icon=":material/error:")
         return
     say = st.warning if prediction.abstain else st.success
     icon = ":material/help:" if prediction.abstain else ":material/check:"
@@ -22,8 +22,10 @@ def model_says(prediction: Prediction, desk: Desk, t: Texts) -> None:
     if missing := rests_on(prediction, texts=t):
         st.info(markdown_plain(missing), icon=":material/info:")
     st.markdown(f"**{t('probability')}**", help=t("probability_help"))
-    st.plotly_chart(probability_bars(prediction, texts=t), config=CHART_CONFIG, key="probabilities")
+    show_bars(probability_bars(prediction, texts=t), key="probabilities", name=t("probability"))
     with st.expander(t("legend")):
         st.markdown(t("legend_text"))
-        rows = [{t("label"): one, t("urgency"): desk.cohort.urgency.get(one)} for one in desk.cohort.labels]
-        st.dataframe(rows, hide_index=True, width="stretch", height="content")
+        rows = [
+            (one, f"{desk.cohort.urgency[one]:g}" if one in desk.cohort.urgency else "–") for one in desk.cohort.labels
+        ]
+        st.markdown(markdown_table((t("label"), t("urgency")), rows))

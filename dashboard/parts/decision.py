@@ -45,10 +45,10 @@ def save(reading: Reading, case: Case, version: int, t: Texts) -> None:
         stored = reading.add(review, version=version)
     except ConflictError as error:
         state[f"version-{case_id}"] = error.version  # what is new is shown below; saving again is then meant
-        state["told"] = (case_id, "error", f"{t('not_stored')} {error}.")
+        state["told"] = (case_id, "error", f"{t('not_stored')} {t.said(error)}.")
         return
     except MedfuseError as error:
-        state["told"] = (case_id, "error", f"{t('not_stored')} {error}.")
+        state["told"] = (case_id, "error", f"{t('not_stored')} {t.said(error)}.")
         return
     state.pop(f"key-{case_id}")
     state[f"version-{case_id}"] = reading.version(case_id)
@@ -67,7 +67,7 @@ def undo(reading: Reading, case_id: str, version: int, t: Texts) -> None:
         st.session_state["told"] = (case_id, "success", t("undone"))
     except MedfuseError as error:
         st.session_state[f"version-{case_id}"] = reading.version(case_id)
-        st.session_state["told"] = (case_id, "error", f"{t('not_undone')} {error}.")
+        st.session_state["told"] = (case_id, "error", f"{t('not_undone')} {t.said(error)}.")
 
 
 def decide(reading: Reading, case: Case, prediction: Prediction | None, following: str | None, t: Texts) -> None:

@@ -30,7 +30,7 @@ def notes_of(case: Case, explanation, t: Texts) -> list[Note]:
         try:
             note = note_of(given.path, stamp_of(given.path))
         except MedfuseError as error:
-            st.error(markdown_plain(f"{t('note_unreadable')} {error}"), icon=":material/error:")
+            st.error(markdown_plain(f"{t('note_unreadable')} {t.said(error)}"), icon=":material/error:")
             continue
         read.append(note)
         with st.container(border=True):

@@ -8,7 +8,7 @@ import streamlit as st
 
 from dashboard.parts.predictor import predictor_of
 from medfuse.case import Case, Prediction
-from medfuse.review.charts import CHART_CONFIG, contribution_bars
+from medfuse.review.bars import contribution_bars, show_bars
 from medfuse.review.texts import Texts
 from medfuse.review.wording import influence, markdown_plain, most_probable
 
@@ -27,7 +27,7 @@ def moved(prediction: Prediction, t: Texts) -> None:
     top = most_probable(prediction)
     if prediction.contributions and top:
         st.markdown(f"**{t('moved', label=markdown_plain(top[0]))}**")
-        st.plotly_chart(contribution_bars(prediction, texts=t), config=CHART_CONFIG, key="contributions")
+        show_bars(contribution_bars(prediction, texts=t), key="contributions", name=t("moved", label=top[0]))
         st.caption(markdown_plain(influence(prediction, texts=t) or ""))
 
 
@@ -41,7 +41,7 @@ def why(prediction: Prediction, variants, explanation, t: Texts) -> None:
     ]
     st.dataframe(rows, hide_index=True, width="stretch", height="content" if len(rows) < 9 else 300)
     for warning in explanation.warnings:
-        st.caption(f":material/warning: {markdown_plain(warning)}")
+        st.caption(f":material/warning: {markdown_plain(t.said(warning))}")
     what_if(variants, explanation, t)
 
 

@@ -21,7 +21,7 @@ def saved_views(desk: Desk, reader: str, fields: Sequence[str], t: Texts) -> Non
     try:
         held = views(desk.store, reader)
     except MedfuseError as error:
-        st.error(markdown_plain(str(error)), icon=":material/error:")
+        st.error(markdown_plain(t.said(error)), icon=":material/error:")
         return
 
     def use() -> None:
@@ -45,7 +45,7 @@ def saved_views(desk: Desk, reader: str, fields: Sequence[str], t: Texts) -> Non
             state["view-told"] = t("view_saved") if filters is not None else t("view_deleted")
             state["saved-view"] = None if filters is None else name
         except MedfuseError as error:
-            state["view-told"] = str(error)
+            state["view-told"] = t.said(error)
 
     with st.popover(t("saved_views"), icon=":material/bookmark:", width="stretch"):
         st.selectbox(t("saved_view"), list(held), index=None, key="saved-view", on_change=use, placeholder=t("no_view"))

@@ -16,7 +16,7 @@ from medfuse.review.levels import Levels, scan_levels
 from medfuse.review.reasons import overlays
 from medfuse.review.texts import Texts
 from medfuse.review.viewer import arguments, show
-from medfuse.review.wording import markdown_plain, receipt_rows
+from medfuse.review.wording import markdown_plain, markdown_table, receipt_rows
 
 SCAN_HEIGHT = 520  # pixels
 
@@ -51,7 +51,7 @@ def scans_of(case: Case, desk: Desk, explanation, t: Texts, *, key: str = "") ->
         with st.spinner(t("reading_scan")):
             scan, seen, levels = scan_of(path, desk.image.model_dump_json(), stamp_of(path))
     except MedfuseError as error:
-        st.error(markdown_plain(f"{t('scan_unreadable')} {error}"), icon=":material/broken_image:")
+        st.error(markdown_plain(f"{t('scan_unreadable')} {t.said(error)}"), icon=":material/broken_image:")
         return []
     maps = overlays(explanation, place, texts=t, numbers=scan.receipt.shown) if explanation else []
     held = st.session_state.setdefault("regions", {})
@@ -66,7 +66,7 @@ def scans_of(case: Case, desk: Desk, explanation, t: Texts, *, key: str = "") ->
         if answer["region"]:
             st.caption(f":material/crop: {t('region_marked')}")
     with st.expander(t("how_read")):
-        st.table({"": dict(receipt_rows(scan.receipt, texts=t))}, border="horizontal")
+        st.markdown(markdown_table((t("what"), t("value")), receipt_rows(scan.receipt, texts=t)))
     return [scan]
 
 

@@ -34,7 +34,7 @@ def similar_of(desk: Desk, case: Case, t: Texts) -> None:
             with st.spinner(t("comparing")):
                 found = training_of(desk.bundle, stamp, desk).nearest(predictor_of(desk.bundle, stamp), case)
         except MedfuseError as error:
-            st.info(markdown_plain(str(error)), icon=":material/info:")
+            st.info(markdown_plain(t.said(error)), icon=":material/info:")
             return
         rows = [
             {

@@ -58,17 +58,17 @@ def drift(desk: Desk, t: Texts) -> None:
         with st.spinner(t("comparing_all")):
             found = monitored(desk.bundle, stamp_of(desk.bundle / "receipt.json"), desk)
     except MedfuseError as error:
-        st.info(markdown_plain(str(error)), icon=":material/info:")
+        st.info(markdown_plain(t.said(error)), icon=":material/info:")
         return
     say = st.warning if found.drifted else st.success
-    names = ", ".join(one.what for one in found.drifted)
+    names = ", ".join(t.said(one.what) for one in found.drifted)
     told = t("drift_found", what=names) if found.drifted else t("drift_none", count=len(found.checks))
     say(markdown_plain(told), icon=":material/trending_up:")
     rows = [
         {
-            t("what"): one.what,
+            t("what"): t.said(one.what),
             t("kind"): t(f"drift_{one.kind}"),
-            t("measure"): one.statistic,
+            t("measure"): t.said(one.statistic),
             t("value"): round(one.value, 3),
             t("from_there"): one.threshold,
             t("chance"): round(one.adjusted, 4),
@@ -79,7 +79,7 @@ def drift(desk: Desk, t: Texts) -> None:
     st.dataframe(rows, hide_index=True, width="stretch", height=min(420, 36 * (len(rows) + 1)))
     st.caption(t("drift_counted", cases=found.cases, reference=found.reference))
     for problem in found.problems[:5]:
-        st.caption(f":material/warning: {markdown_plain(problem)}")
+        st.caption(f":material/warning: {markdown_plain(t.said(problem))}")
 
 
 def since_deployment(desk: Desk, t: Texts) -> None:
@@ -87,6 +87,6 @@ def since_deployment(desk: Desk, t: Texts) -> None:
     try:
         decided(desk, t)
     except MedfuseError as error:
-        st.error(markdown_plain(str(error)), icon=":material/error:")
+        st.error(markdown_plain(t.said(error)), icon=":material/error:")
     if desk.bundle is not None:
         drift(desk, t)

@@ -21,7 +21,7 @@ def thresholds(desk: Desk, t: Texts) -> None:
     try:
         probability, truth = held_out(desk.evaluation, desk.cohort, label)
     except MedfuseError as error:
-        st.info(markdown_plain(str(error)))
+        st.info(markdown_plain(t.said(error)))
         return
     found = consequences(probability, truth, threshold=value)
     counted = {"found": found.found, "missed": found.missed, "false_alarms": found.false_alarms}

@@ -37,9 +37,9 @@ def signed_in(desk: Desk, head: DeltaGenerator, *, openid: bool, t: Texts) -> Vi
             token = accounts.sign_in_with(st.user.to_dict())
             account = accounts.of_token(token)
     except AccessError as error:
-        fault = str(error)
+        fault = t.said(error)
     except MedfuseError as error:
-        st.error(markdown_plain(str(error)), icon=":material/error:")
+        st.error(markdown_plain(t.said(error)), icon=":material/error:")
         st.stop()
     if account is None:
         st.session_state.clear()  # nothing of a session outlives it

@@ -196,6 +196,7 @@ pane.canvas.addEventListener("pointerup", () => {
   if (done?.does === "region" && region && region.x1 > region.x0 && region.y1 > region.y0) send({ image_key: state.key, region });
   if (scan) refresh();
 });
+pane.canvas.addEventListener("pointerleave", () => { document.getElementById("here").textContent = ""; });
 pane.canvas.addEventListener("contextmenu", (event) => event.preventDefault());
 pane.canvas.addEventListener("wheel", (event) => {
   event.preventDefault();

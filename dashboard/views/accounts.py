@@ -29,7 +29,13 @@ def done(change: Callable[[], None]) -> None:
         st.error(markdown_plain(str(error)), icon=":material/error:")
         return
     st.session_state["account-told"] = t("account_changed")
+    st.session_state["accounts-changed"] = turn() + 1
     st.rerun()
+
+
+def turn() -> int:
+    """How many changes were stored: forms of the next turn are empty, and one that was refused keeps what it holds."""
+    return int(st.session_state.get("accounts-changed", 0))
 
 
 def role_name(role: str) -> str:
@@ -37,7 +43,7 @@ def role_name(role: str) -> str:
 
 
 def make() -> None:
-    with st.form("new-account", border=True, clear_on_submit=False):
+    with st.form(f"new-account-{turn()}", border=True):
         name = st.text_input(t("signin_name"), max_chars=200)
         role = st.selectbox(t("account_role"), ROLES, format_func=role_name)
         password = st.text_input(t("signin_password"), type="password", help=t("account_password_help", count=SHORTEST))
@@ -50,7 +56,7 @@ def make() -> None:
 
 def change(held: list[Account]) -> None:
     names = {one.name: one for one in held}
-    with st.form("change-account", border=True):
+    with st.form(f"change-account-{turn()}", border=True):
         name = st.selectbox(t("signin_name"), list(names))
         role = st.selectbox(
             t("account_role"), ["", *ROLES], format_func=lambda one: role_name(one) if one else t("as_it_is")

@@ -20,7 +20,7 @@ from medfuse.review.desk import Desk
 from medfuse.review.reading import Reading
 from medfuse.review.roles import Visitor
 from medfuse.review.texts import Texts
-from medfuse.review.wording import markdown_plain, reader_warnings, value_rows
+from medfuse.review.wording import markdown_plain, markdown_table, reader_warnings, value_rows
 from medfuse.review.worklist import with_decisions
 
 desk: Desk = st.session_state["desk"]
@@ -31,7 +31,7 @@ try:
     table = with_decisions(desk.table, desk.store.latest())
     order = reading.cases(desk.order)
 except MedfuseError as error:
-    st.error(markdown_plain(str(error)), icon=":material/error:")
+    st.error(markdown_plain(t.said(error)), icon=":material/error:")
     st.stop()
 if not order:
     st.info(t("nothing_to_read"), icon=":material/done_all:")
@@ -50,7 +50,7 @@ if st.session_state.get("opened", ("", 0))[0] != current:
         if reading.reader:
             reading.viewed(current)
     except MedfuseError as error:
-        st.error(markdown_plain(str(error)))
+        st.error(markdown_plain(t.said(error)))
 case, prediction = desk.cases[current], reading.prediction(current)
 header(order, states, current, t)
 
@@ -61,7 +61,7 @@ if right_first and st.toggle(t("show_why"), key="why", bind="query-params", help
         with st.spinner(t("explaining")):
             variants, explanation = reasons_of(desk.bundle, current, stamp_of(desk.bundle / "receipt.json"), case)
     except MedfuseError as error:
-        st.error(markdown_plain(f"{t('no_reasons')} {error}"))
+        st.error(markdown_plain(f"{t('no_reasons')} {t.said(error)}"))
 left, right = st.columns([1.75, 1], gap="medium")
 with left:
     scans = scans_of(case, desk, explanation, t)
@@ -69,8 +69,7 @@ with left:
     notes = notes_of(case, explanation, t)
     if case.values:
         st.markdown(f"#### {t('values')}")
-        rows = [{t("column"): column, t("value"): value} for column, value in value_rows(case, texts=t)]
-        st.dataframe(rows, hide_index=True, height="content", width="stretch")
+        st.markdown(markdown_table((t("column"), t("value")), value_rows(case, texts=t)))
     before_of(reading, case, t)
 with right:
     if prediction is None:
@@ -78,7 +77,7 @@ with right:
     else:
         model_says(prediction, desk, t)
     for warning in reader_warnings(prediction or Prediction(current), scans, notes):
-        st.markdown(f":material/warning: {markdown_plain(warning)}")
+        st.markdown(f":material/warning: {markdown_plain(t.said(warning))}")
     if reading.decides:
         with st.container(border=True):
             waiting = [one for one in order if one not in states or states[one] == "read"]

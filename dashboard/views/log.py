@@ -30,7 +30,7 @@ def check() -> None:
     record(database, "verify", actor=visitor.name or t("nobody_named"), body=told)
     if found.faults:
         for fault in found.faults:
-            st.error(markdown_plain(fault), icon=":material/error:")
+            st.error(markdown_plain(t.said(fault)), icon=":material/error:")
         return
     st.success(t("log_whole", entries=found.entries), icon=":material/check:")
     st.code(found.anchor, language=None)
@@ -46,7 +46,7 @@ try:
     case_id = which.text_input(t("case"))
     entries = newest(database, actor=actor.strip(), action=action, case_id=case_id.strip())
 except MedfuseError as error:
-    st.error(markdown_plain(str(error)), icon=":material/error:")
+    st.error(markdown_plain(t.said(error)), icon=":material/error:")
     st.stop()
 rows = [
     {

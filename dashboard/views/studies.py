@@ -51,7 +51,7 @@ def set_up() -> None:
     try:
         create_study(desk.store, wanted, actor=reader or t("nobody_named"))
     except MedfuseError as error:
-        st.error(markdown_plain(str(error)), icon=":material/error:")
+        st.error(markdown_plain(t.said(error)), icon=":material/error:")
         return
     st.success(t("study_made"))
     st.rerun()
@@ -107,7 +107,7 @@ def agreement(study: Study, found: Sequence[CaseResult]) -> None:
     try:
         asked = study_agreement(study, found, labels=desk.cohort.labels, task=desk.cohort.task)
     except MedfuseError as error:
-        st.info(markdown_plain(str(error)))
+        st.info(markdown_plain(t.said(error)))
         return
     rows = []
     for one in asked:
@@ -161,7 +161,7 @@ try:
     for one in reversed(shown.values()):
         show_study(one)
 except MedfuseError as error:
-    st.error(markdown_plain(str(error)), icon=":material/error:")
+    st.error(markdown_plain(t.said(error)), icon=":material/error:")
     st.stop()
 if visitor.may("studies"):
     with st.expander(t("study_new"), expanded=not existing):

@@ -61,7 +61,7 @@ if asked:
         with dropped_case(content, note, keep=Path(keep).expanduser() if keep.strip() else None) as case:
             st.session_state["dropped"] = classify(case)
     except MedfuseError as error:
-        st.error(markdown_plain(str(error)), icon=":material/error:")
+        st.error(markdown_plain(t.said(error)), icon=":material/error:")
 found = st.session_state.get("dropped")
 if found is None:
     st.stop()

@@ -7,11 +7,13 @@ import streamlit as st
 
 from dashboard.parts.saved_views import saved_views
 from medfuse.errors import MedfuseError
+from medfuse.review.bars import KINDS
 from medfuse.review.desk import Desk
+from medfuse.review.listing import Column, show_rows
 from medfuse.review.reading import Reading, withheld
 from medfuse.review.roles import Visitor
 from medfuse.review.texts import Texts
-from medfuse.review.wording import markdown_plain
+from medfuse.review.wording import absent, answer_set, markdown_plain
 from medfuse.review.worklist import ORDERS, STATES, narrow, urgency_basis, with_decisions
 
 ROWS = 50  # of a page
@@ -19,45 +21,40 @@ FILTERS = ("text", "states", "labels", "readers", "sites", "unsure", "disagreein
 desk: Desk = st.session_state["desk"]
 t: Texts = st.session_state["texts"]
 visitor: Visitor = st.session_state["visitor"]
-BAR = {"min_value": 0, "width": "small"}
 COLUMNS = {
-    "case_id": st.column_config.TextColumn(t("case")),
-    "state": st.column_config.TextColumn(t("state"), width="small"),
-    "urgency": st.column_config.ProgressColumn(t("urgency"), format="%.2f", max_value=1, **BAR),
-    "uncertainty": st.column_config.ProgressColumn(t("unsure"), format="%.2f", max_value=1, **BAR),
-    "label": st.column_config.TextColumn(t("most_probable")),
-    "percent": st.column_config.ProgressColumn(t("percent"), format="%.0f %%", max_value=100, **BAR),
-    "prediction_set": st.column_config.TextColumn(t("excluded")),
-    "disagreement": st.column_config.NumberColumn(t("disagreement"), format="%.2f"),
-    "modalities": st.column_config.TextColumn(t("inputs")),
-    "site": st.column_config.TextColumn(t("site"), width="small"),
-    "warnings": st.column_config.NumberColumn(t("warnings"), width="small"),
-    "reader": st.column_config.TextColumn(t("reader"), width="small"),
+    "case_id": Column(t("case")),
+    "state": Column(t("state")),
+    "urgency": Column(t("urgency"), "share"),
+    "uncertainty": Column(t("unsure"), "share"),
+    "label": Column(t("most_probable")),
+    "probability": Column(t("percent"), "percent"),
+    "prediction_set": Column(t("excluded")),
+    "disagreement": Column(t("disagreement"), "number"),
+    "absent": Column(t("missing")),
+    "site": Column(t("site")),
+    "warnings": Column(t("warnings"), "number"),
+    "reader": Column(t("reader")),
 }
 
 
 def open_case(case_id: str) -> None:
+    """Runs before the page: what is drawn next is the case, and not this list once more."""
     st.session_state["case"] = case_id
     kept = {"study": st.query_params["study"]} if "study" in st.query_params else {}  # the sidebar's fields keep theirs
     st.switch_page("views/case.py", query_params={**kept, "case": case_id})
 
 
-def clickable(table: pd.DataFrame, *, columns: dict, key: str) -> None:
+def read_next(case_id: str) -> None:
+    right.button(
+        t("read_next"), type="primary", icon=":material/play_arrow:", width="stretch", shortcut="O",
+        on_click=open_case, args=(case_id,),
+    )  # fmt: skip
+
+
+def clickable(table: pd.DataFrame, *, columns: dict[str, Column], key: str) -> None:
     """A table whose rows open their case."""
-    event = st.dataframe(
-        table.assign(state=[t(f"state_{state.replace(' ', '_')}") for state in table["state"]]),
-        key=key,
-        hide_index=True,
-        column_order=list(columns),
-        column_config=columns,
-        on_select="rerun",
-        selection_mode="single-cell",
-        height="content" if len(table) <= 15 else 560,
-        lazy=False,
-    )
-    for row, _ in event.selection.cells:
-        if row < len(table):
-            open_case(table["case_id"].iloc[row])
+    told = table.assign(state=[t(f"state_{state.replace(' ', '_')}") for state in table["state"]])
+    show_rows(told, columns, key=key, texts=t, on_open=open_case)
 
 
 def clear() -> None:
@@ -74,17 +71,15 @@ try:
     elif hidden := withheld(desk, visitor.name):
         table = table[~table["case_id"].isin(hidden)].reset_index(drop=True)
 except MedfuseError as error:
-    st.error(markdown_plain(str(error)), icon=":material/error:")
+    st.error(markdown_plain(t.said(error)), icon=":material/error:")
     st.stop()
 
 left, kept, right = st.columns([2.4, 1, 1], vertical_alignment="bottom")
 left.title(t("worklist"))
 if reading.role != "open":  # in a study the list shows nothing but the reader's own cases and how far they are
     waiting = [one for one in queue if reading.state(one) != "done"]
-    if waiting and right.button(
-        t("read_next"), type="primary", icon=":material/play_arrow:", width="stretch", shortcut="O"
-    ):
-        open_case(waiting[0])
+    if waiting:
+        read_next(waiting[0])
     st.info(t("in_study", study=markdown_plain(reading.study), waiting=len(waiting), count=len(queue)))
     own = pd.DataFrame({"case_id": list(queue), "state": [reading.state(one) or "open" for one in queue]})
     if len(own):
@@ -101,15 +96,17 @@ figures[2].metric(t("not_sure"), int(read["abstain"].sum()), border=True)
 figures[3].metric(t("failed"), len(failed), border=True)
 
 for problem in desk.problems[:5]:
-    st.warning(markdown_plain(problem), icon=":material/warning:")
+    st.warning(markdown_plain(t.said(problem)), icon=":material/warning:")
 if len(desk.problems) > 5:
     st.warning(t("lines_left_out", count=len(desk.problems) - 5), icon=":material/warning:")
 
 if len(failed):
     st.subheader(t("failed"), help=t("failed_help"))
     reasons = {name: COLUMNS[name] for name in ("case_id", "state", "reader")}
-    reasons["error"] = st.column_config.TextColumn(t("why_failed"), width="large")
-    clickable(failed.head(4 * ROWS), columns=reasons, key="failed")
+    reasons["error"] = Column(t("why_failed"))
+    failed = failed.head(4 * ROWS)
+    told = failed.assign(error=[t.said(one) for one in failed["error"]])
+    clickable(told, columns=reasons, key="failed")
     st.subheader(t("classified"))
 
 with kept:
@@ -141,23 +138,27 @@ shown = narrow(
     read, states=states, labels=labels, readers=readers, sites=wanted, unsure=unsure, disagreeing=disagreeing,
     text=text, order=order,
 )  # fmt: skip
-if len(shown) and right.button(
-    t("read_next"), type="primary", icon=":material/play_arrow:", width="stretch", shortcut="O"
-):
+if len(shown):
     waiting = shown[shown["state"] == "open"]
-    open_case((waiting if len(waiting) else shown)["case_id"].iloc[0])
+    read_next((waiting if len(waiting) else shown)["case_id"].iloc[0])
 pages = max(1, -(-len(shown) // ROWS))
 page = 1
 if pages > 1:
     page = more[4].number_input(f"{t('page')} (1 … {pages})", 1, pages, key="page", **bound)
-rows = shown.iloc[(page - 1) * ROWS : page * ROWS].copy()
-rows["percent"] = 100 * rows["probability"]
+rows = shown.iloc[(page - 1) * ROWS : page * ROWS]
+predicted = [desk.predictions[one] for one in rows["case_id"]]
+rows = rows.assign(
+    prediction_set=[answer_set(one, task=desk.cohort.task, texts=t) for one in predicted],
+    absent=[", ".join(t(f"kind_{KINDS[name]}") for name in absent(one)) for one in predicted],
+)
 left_out = {"uncertainty" if desk.cohort.urgency else "urgency"} if order not in ("uncertainty",) else set()
 left_out |= set() if sites else {"site"}
-left_out |= set() if (rows["disagreement"] > 0).any() else {"disagreement"}
+left_out |= {
+    name for name in ("absent", "disagreement", "warnings", "reader") if not rows[name].any()
+}  # nothing to show
 columns = {name: column for name, column in COLUMNS.items() if name not in left_out}
 if len(rows):
-    clickable(rows.reset_index(drop=True), columns=columns, key="cases" if pages == 1 else f"cases-{page}")
+    clickable(rows, columns=columns, key="cases")
 else:
     st.info(t("no_match") if len(read) else t("no_cases"), icon=":material/search_off:")
     if len(read):

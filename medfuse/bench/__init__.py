@@ -14,6 +14,7 @@ from medfuse.errors import MedfuseError
 __all__ = ["BENCHES", "Comparison", "Report", "Settings", "Side", "Timing", "alternate", "run"]
 
 BENCHES: Mapping[str, str] = {
+    "autogluon": "the sample cohort, beside AutoGluon, whose environment's Python MEDFUSE_AUTOGLUON names",
     "classify": "radiographs with notes, beside a plain PyTorch loop and the encoders alone",
     "dashboard": "what a reader waits for in a real browser, with 100,000 predicted cases",
     "encode": "the engines of the frozen encoders on ready tensors",

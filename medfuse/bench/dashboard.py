@@ -10,7 +10,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -33,7 +32,7 @@ CASES, ROUNDS = 100_000, 7
 PAINT, ACTION = 1.0, 0.5  # seconds that a reader may wait for the first page, and for anything done on it
 LABELS = ("infection", "embolism", "effusion", "nothing")
 CHROMIUM = Path("/usr/bin/chromium")
-_FIRST = "#glide-cell-0-0"  # the first case of the list
+_FIRST = "tbody a"  # the first case of the list
 _IDLE = "!document.querySelector('[data-testid=stSkeleton]')"
 
 
@@ -131,7 +130,7 @@ def _serving(places: Places) -> Iterator[str]:
                 urllib.request.urlopen(f"{address}/_stcore/health", timeout=5).close()  # noqa: S310 - fixed address
                 break
             if server.poll() is not None or monotonic() > deadline:
-                message = f"the dashboard did not start: {' '.join([sys.executable, '-m', 'streamlit'])} ended"
+                message = "the dashboard did not start: its server ended"
                 raise MedfuseError(message)
             sleep(0.1)
         yield address
@@ -149,7 +148,7 @@ def _sides(browser: Any, address: str) -> list[Side]:
     counted = page.get_by_text("Click a row to open its case.")  # stands below the list and says how many there are
 
     def list_there(where: Any = page) -> None:
-        where.get_by_test_id("stDataFrame").last.locator("canvas").first.wait_for()
+        where.locator(_FIRST).first.wait_for()
 
     def to_list() -> None:
         page.goto(f"{address}/?reader=AB")
@@ -198,8 +197,7 @@ def _sides(browser: Any, address: str) -> list[Side]:
         changed(counted, page.get_by_text("Only unsure").click)
 
     def next_page() -> None:
-        # The cells of the list are text only 0.2 s after they are drawn, which is in this figure.
-        changed(page.locator(_FIRST), page.get_by_test_id("stNumberInputStepUp").click)
+        changed(page.locator(_FIRST).first, page.get_by_test_id("stNumberInputStepUp").click)
 
     def open_case() -> None:
         page.get_by_role("button", name="Read the next case").click()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy import ndarray
 
 Curve = dict[str, list[float]]
-TINY = np.finfo(float).tiny
+TINY = float(np.finfo(float).tiny)
 
 
 class OneVsRest(Calibrator):

@@ -18,6 +18,7 @@ from medfuse.cli.deidentify import deidentify
 from medfuse.cli.demo import demo
 from medfuse.cli.evaluate import evaluate
 from medfuse.cli.explain import explain
+from medfuse.cli.export import export
 from medfuse.cli.import_cohort import import_
 from medfuse.cli.monitor import monitor
 from medfuse.cli.pretrain import pretrain
@@ -51,6 +52,7 @@ app.command()(ablate)
 app.command()(classify)
 app.command()(explain)
 app.command()(calibrate)
+app.command()(export)
 app.command()(monitor)
 app.command()(dashboard)
 app.command()(bench)

@@ -32,9 +32,13 @@ def train(
 
     checked, read = load_config(config, override), Cohort.load(cohort)
     require_free(out)
-    with bar("reading and encoding", len(read.cases)) as advance:
-        from medfuse.training import train as run
+    from medfuse.training import Processes
+    from medfuse.training import train as run
 
+    if not Processes.of(checked.compute).first:  # the first one says what there is to say
+        run(checked, read, out, cache=cache, resume=resume)
+        return
+    with bar("reading and encoding", len(read.cases)) as advance:
         run(checked, read, out, cache=cache, resume=resume, progress=advance, show=sys.stderr.isatty())
     facts = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
     counts = ", ".join(f"{count} {split}" for split, count in facts["cases"].items())

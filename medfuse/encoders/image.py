@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +71,31 @@ class Features(nn.Module):
         return self._call(self.body, pixels)
 
 
+class Shortcut(nn.Module):
+    """MONAI's shortcut A of a ResNet (every `stride`-th place, the new channels zero) for inputs of any number.
+
+    MONAI's own is exported with the number of inputs that it was traced with.
+    """
+
+    def __init__(self, planes: int, stride: int) -> None:
+        super().__init__()
+        self.planes, self.stride = planes, stride
+
+    def forward(self, found: Tensor) -> Tensor:
+        """[N, C, …] to [N, planes, …]; nothing is learned through it, as in MONAI."""
+        for axis in range(2, found.ndim):
+            found = found[(slice(None),) * axis + (slice(None, None, self.stride),)]
+        missing = self.planes - int(found.shape[1])
+        return nn.functional.pad(found.detach(), (0, 0) * (found.ndim - 2) + (0, missing))
+
+    @classmethod
+    def within(cls, body: nn.Module) -> None:
+        """Take the place of MONAI's own in a ResNet."""
+        for block in body.modules():
+            if isinstance(own := getattr(block, "downsample", None), partial):
+                block.downsample = cls(own.keywords["planes"], own.keywords["stride"])
+
+
 def _efficientnet_lite0() -> ImageEncoder:
     from efficientnet_lite_pytorch import EfficientNet
 
@@ -93,6 +119,7 @@ def _monai_resnet(depth: int) -> ImageEncoder:
     from monai.networks.nets.resnet import ResNetFeatures
 
     body = ResNetFeatures(f"resnet{depth}", pretrained=False, spatial_dims=2, in_channels=3)
+    Shortcut.within(body)
     network = Features(body, lambda net, pixels: net(pixels)[-1])
     return ImageEncoder(network, width=512 if depth < 50 else 2048, last=body.layer4, architecture={})
 

@@ -98,7 +98,7 @@ class TextEncoder(nn.Module):
         return list(self._last[0].parameters())
 
 
-class _Recurrent(nn.Module):
+class Recurrent(nn.Module):
     """Word vectors and a bidirectional GRU (Cho et al. 2014, arXiv:1406.1078) that learn from nothing."""
 
     def __init__(self, vocabulary: int, width: int = 128) -> None:
@@ -108,6 +108,7 @@ class _Recurrent(nn.Module):
         self.gru = nn.GRU(width, width // 2, batch_first=True, bidirectional=True)
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Vectors [N, T, width] of the ids [N, T], zero where `mask` is false, which it is only behind a note."""
         lengths = mask.sum(1).clamp(min=1).cpu()  # the backward direction must not start in the padding
         embedded = self.dropout(self.words(ids))
         packed = nn.utils.rnn.pack_padded_sequence(embedded, lengths, batch_first=True, enforce_sorted=False)
@@ -212,12 +213,12 @@ def text_folder(config: TextConfig) -> Path:
 
 
 def _network(architecture: Mapping[str, Any], body: Any = None) -> TextEncoder:
-    network: Bert | WordVectors | _Recurrent | Transformers
+    network: Bert | WordVectors | Recurrent | Transformers
     if architecture["model_type"] == "lsa":
         network, width = WordVectors(architecture["vocab_size"], architecture["width"]), int(architecture["width"])
         return TextEncoder(network, width=width, last=network, architecture=dict(architecture))
     if architecture["model_type"] == "rnn":
-        network = _Recurrent(architecture["vocab_size"])
+        network = Recurrent(architecture["vocab_size"])
         return TextEncoder(network, width=128, last=network, architecture=dict(architecture))
     if Bert.is_bert(architecture):
         network = Bert(architecture)

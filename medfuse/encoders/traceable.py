@@ -1,7 +1,7 @@
-"""BERT with its attention written out, so that it can be exported for notes of any length.
+"""Text networks written out, so that they can be exported for notes of any length.
 
-torch's own layer checks and fixes the shapes that it was traced with. The weights and the outputs are those of
-`medfuse.encoders.bert`; `tests/inference/test_engines.py` holds it to them.
+torch's own layers check and fix the shapes that they were traced with. The weights and the outputs are those of the
+networks that are trained; `tests/inference/test_engines.py` and `test_onnx.py` hold them to it.
 """
 
 from __future__ import annotations
@@ -13,11 +13,30 @@ import torch
 from torch import nn
 
 from medfuse.encoders.bert import Bert
+from medfuse.encoders.text import Recurrent, TextEncoder
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 _OUT = -1e4  # added to the score of what must not be attended to; its softmax is 0 in single precision
+
+
+class TraceableText(nn.Module):
+    """The same as a text encoder, but for padding, where it gives zeros."""
+
+    def __init__(self, encoder: TextEncoder) -> None:
+        super().__init__()
+        network = encoder.network
+        if isinstance(network, Bert):
+            network = TraceableBert(network)
+        elif isinstance(network, Recurrent):
+            network = TraceableRecurrent(network)
+        self.network = network
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Vectors [N, T, width] of the ids [N, T]."""
+        found: Tensor = self.network(ids, mask)
+        return found.masked_fill(~mask.unsqueeze(-1), 0.0)
 
 
 class TraceableBert(nn.Module):
@@ -42,6 +61,34 @@ class TraceableBert(nn.Module):
         for layer in self.layers:
             vectors = layer(vectors, bias)
         return torch.as_tensor(vectors)
+
+
+class TraceableRecurrent(nn.Module):
+    """The same network as a `Recurrent`, on its weights, without packed sequences.
+
+    A GRU that reads forwards does not see the padding behind a note. One that reads backwards is given each note turned
+    round in its place, and what it says is turned back.
+    """
+
+    def __init__(self, network: Recurrent) -> None:
+        super().__init__()
+        self.words, gru = network.words, network.gru
+        self.directions = nn.ModuleList(
+            nn.GRU(gru.input_size, gru.hidden_size, batch_first=True) for _ in ("", "_reverse")
+        )
+        for direction, name in zip(self.directions, ("", "_reverse"), strict=True):
+            for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+                setattr(direction, f"{kind}_l0", getattr(gru, f"{kind}_l0{name}"))
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Vectors [N, T, width] of the ids [N, T]; those that `mask` leaves out lie behind a note, and say nothing."""
+        embedded = self.words(ids)
+        place = torch.arange(ids.shape[1], device=ids.device).unsqueeze(0)
+        turned = torch.where(mask, mask.sum(1, keepdim=True) - 1 - place, place).unsqueeze(-1)
+        forwards = self.directions[0](embedded)[0]
+        backwards = self.directions[1](embedded.gather(1, turned.expand(embedded.shape)))[0]
+        backwards = backwards.gather(1, turned.expand(backwards.shape))
+        return torch.cat([forwards, backwards], dim=2)
 
 
 class _Layer(nn.Module):

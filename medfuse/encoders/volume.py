@@ -11,7 +11,7 @@ from torch import nn
 
 from medfuse.config import ImageConfig
 from medfuse.encoders import weights
-from medfuse.encoders.image import Features, ImageEncoder
+from medfuse.encoders.image import Features, ImageEncoder, Shortcut
 from medfuse.encoders.weights import WeightsReceipt
 from medfuse.errors import EncoderError
 
@@ -50,6 +50,7 @@ def _resnet(depth: int, _: Sequence[int]) -> VolumeEncoder:
     from monai.networks.nets.resnet import ResNetFeatures
 
     body = ResNetFeatures(f"resnet{depth}", pretrained=False, spatial_dims=3, in_channels=1)
+    Shortcut.within(body)
     network = Features(body, lambda net, voxels: net(voxels)[-1])
     return VolumeEncoder(network, width=512 if depth < 50 else 2048, last=body.layer4)
 

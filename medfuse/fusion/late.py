@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from torch.nn.functional import softplus
 
 from medfuse.fusion.fused import Fused, Fusion, means, presence
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from medfuse.case import Modality
     from medfuse.encoders.encoded import Encoded
 
@@ -36,12 +39,16 @@ class LateFusion(Fusion):
         weights = scores.softmax(1).masked_fill(~present, 0.0)
         vectors = means(encoded, self.modalities)
         logits = torch.stack([alone(vectors[:, place]) for place, alone in enumerate(self.alone)], dim=1)
-        logs = logits.log_softmax(2) if self.task == "multiclass" else nn.functional.logsigmoid(logits)
-        mixed = (weights.clamp(min=1e-30).log().unsqueeze(-1) + logs).masked_fill(~present.unsqueeze(-1), -torch.inf)
-        mixed = torch.where(nothing.unsqueeze(-1), logs.detach() * 0.0, mixed)
-        joined = mixed.logsumexp(1)
-        if self.task == "multilabel":  # log p to logit p
-            joined = joined - torch.log1p(-joined.clamp(max=-1e-6).exp())
+        shares = weights.clamp(min=1e-30).log().unsqueeze(-1)
+        missing = ~present.unsqueeze(-1) & ~nothing.unsqueeze(-1)
+
+        def mixed(logs: Tensor) -> Tensor:
+            return (shares + logs).masked_fill(missing, -torch.inf).logsumexp(1)
+
+        if self.task == "multiclass":
+            joined = mixed(logits.log_softmax(2))
+        else:  # log p less log(1 - p), each exact by itself
+            joined = mixed(-softplus(-logits)) - mixed(-softplus(logits))
         return Fused(torch.where(nothing, self.prior, joined), weights)
 
     def classifier(self) -> nn.Module:

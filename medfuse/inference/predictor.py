@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from math import factorial
 from pathlib import Path
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
     from numpy import ndarray
 
+    from medfuse.inference.engines import Decide
+
 _BATCH = 16  # cases that go through the head together
 
 
@@ -39,7 +42,8 @@ class Predictor:
     Args:
         bundle: The bundle.
         cache: Where tokens of frozen encoders are kept; None keeps nothing.
-        engine: What runs the frozen encoders, `torch`, `onnx`, `int8` or `auto`; None takes the config's.
+        engine: What runs the frozen encoders and the heads, `torch`, `onnx`, `int8`, `openvino` or `auto`; None takes
+            the config's.
 
     Attributes:
         engine: The engine that runs them, never `auto`.
@@ -56,13 +60,27 @@ class Predictor:
             cache=cache,
         )
         self.engine = engine or bundle.config.inference.engine
+        self._decide: Decide = partial(decide_all, bundle.model)
         if self.engine != "torch":
-            from medfuse.inference.engines import choose, run_by
+            from medfuse.inference.engines import choose
 
             folder = (default_cache() if cache is None else cache.folder) / "engines"
-            if self.engine == "auto":
-                self.engine = choose(bundle, folder)
-            run_by(self.engine, self.encoder, folder)
+            self.use(choose(bundle, folder) if self.engine == "auto" else self.engine, folder)
+
+    def use(self, engine: str, folder: Path) -> None:
+        """Let an engine run the frozen encoders and the heads.
+
+        Args:
+            engine: One of `medfuse.inference.engines.ENGINES`.
+            folder: Where exported networks are kept.
+
+        Raises:
+            EncoderError: If it is not installed, or cannot run the bundle and say what torch says.
+        """
+        from medfuse.inference.engines import heads_by, run_by
+
+        run_by(engine, self.encoder, folder)
+        self.engine, self._decide = engine, heads_by(engine, self.bundle.model, folder)
 
     @classmethod
     def load(cls, bundle: str | Path, *, cache: Path | None = None, engine: str | None = None) -> Predictor:
@@ -142,7 +160,7 @@ class Predictor:
         waiting: deque[tuple[list[EncodedCase], Future[Decided]]] = deque()
         with ThreadPoolExecutor(ahead) as pool:
             while batch := list(islice(stream, _BATCH)):
-                waiting.append((batch, pool.submit(decide_all, self.bundle.model, [one.parts for one in batch])))
+                waiting.append((batch, pool.submit(self._decide, [one.parts for one in batch])))
                 if len(waiting) > ahead:
                     batch, future = waiting.popleft()
                     yield batch, future.result()
@@ -154,7 +172,7 @@ class Predictor:
         """The fused vectors of batches of cases, with all that is there of each."""
         stream = self.encoder.stream(cases)
         while batch := list(islice(stream, _BATCH)):
-            yield batch, decide_all(self.bundle.model, [one.parts for one in batch]).vector
+            yield batch, self._decide([one.parts for one in batch]).vector
 
     def calibrated(self, has: Int[ndarray, "p b"], logits: Float[ndarray, "p b c"]) -> Float[ndarray, "p b c"]:
         """Probabilities of what `logits` gave."""

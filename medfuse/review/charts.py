@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from medfuse.case import Prediction
 from medfuse.review.texts import Texts, english
 
 if TYPE_CHECKING:
@@ -15,57 +14,7 @@ if TYPE_CHECKING:
 
 FONT = '"Source Sans", "Source Sans Pro", sans-serif'  # the dashboard's own
 INK, TEAL, RUST, GREY, PALE = "#1c2a33", "#0b6b7e", "#b4532a", "#9aa5b1", "#b9c6cd"
-_KIND = {"image": "scan", "text": "note", "tabular": "values"}
 CHART_CONFIG = {"displayModeBar": False, "scrollZoom": False}
-
-
-def probability_bars(prediction: Prediction, *, texts: Texts | None = None) -> Figure:
-    """Calibrated probabilities, highest on top; labels that cannot be excluded are in colour."""
-    from plotly.graph_objects import Bar
-
-    ordered = sorted(prediction.probabilities.items(), key=lambda pair: pair[1])
-    colours = [TEAL if label in prediction.prediction_set else PALE for label, _ in ordered]
-    bars = Bar(
-        x=[value for _, value in ordered],
-        y=[escape(label) for label, _ in ordered],
-        text=[(texts or english()).percent(value) for _, value in ordered],
-        marker_color=colours,
-        orientation="h",
-        textposition="outside",
-        cliponaxis=False,
-        hoverinfo="skip",
-    )
-    figure = _plain(bars, height=28 * len(ordered) + 24)
-    figure.update_xaxes(visible=False, range=[0, 1.18])
-    figure.update_yaxes(ticksuffix="  ")
-    return figure
-
-
-def contribution_bars(prediction: Prediction, *, texts: Texts | None = None) -> Figure:
-    """How far each modality moved the most probable label, in percentage points with sign."""
-    t = texts or english()
-    from plotly.graph_objects import Bar
-
-    ordered = sorted(prediction.contributions.items(), key=lambda pair: abs(pair[1]))
-    widest = max([abs(value) for _, value in ordered] + [0.01])
-    bars = Bar(
-        x=[value for _, value in ordered],
-        y=[t(f"kind_{_KIND[name]}") if name in _KIND else escape(name) for name, _ in ordered],
-        text=[f"{100 * value:+.0f}".replace("-", "−") for _, value in ordered],
-        marker_color=[TEAL if value >= 0 else RUST for _, value in ordered],
-        orientation="h",
-        textposition="outside",
-        cliponaxis=False,
-        hoverinfo="skip",
-    )
-    figure = _plain(bars, height=28 * len(ordered) + 24)
-    low = -1.35 * widest if any(value < 0 for _, value in ordered) else 0
-    high = 1.35 * widest if any(value > 0 for _, value in ordered) else 0
-    figure.update_xaxes(
-        visible=True, showticklabels=False, showgrid=False, zeroline=True, zerolinecolor=GREY, range=[low, high]
-    )
-    figure.update_yaxes(ticksuffix="  ")
-    return figure
 
 
 def reliability_plot(

@@ -61,7 +61,7 @@ def subgroup_table(column: Mapping[str, Any], *, texts: Texts | None = None) -> 
     for name, entry in column["groups"].items():
         row: dict[str, Any] = {t("group"): name, t("cases"): entry["n_cases"], t("patients"): entry["n_patients"]}
         if "too_few" in entry:
-            row[t("remark")] = entry["too_few"]
+            row[t("remark")] = t.said(entry["too_few"])
         else:
             row |= {HEADLINE[metric]: _cell(entry.get(metric), t) for metric in ("auroc", "brier")}
             gap = (entry.get("gap") or {}).get("auroc")

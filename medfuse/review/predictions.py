@@ -57,7 +57,7 @@ def read_predictions(path: str | Path) -> tuple[dict[str, Prediction], tuple[str
 def _prediction_of(entry: Any) -> Prediction:
     absent = [key for key in _KEYS if key not in entry]
     if absent:
-        message = f"no {', '.join(absent)}"
+        message = f"it lacks {', '.join(absent)}"
         raise _LineError(message)
     probabilities = {str(label): float(value) for label, value in entry["probabilities"].items()}
     contributions = {str(name): float(value) for name, value in entry["contributions"].items()}

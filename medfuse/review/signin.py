@@ -10,7 +10,7 @@ import re
 from base64 import b64encode
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
 from medfuse.errors import MedfuseError
 from medfuse.page import page
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 COOKIE = "medfuse_session"
+NEXT_COOKIE = "medfuse_next"  # where somebody was going who is at the provider now, which gives back no address
+NEXT_SECONDS = 600
 OPENID_COOKIE = "_streamlit_user"  # Streamlit's, signed; only pages can tell whether it is valid
 LARGEST = 10_000  # bytes of a sign-in
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")  # as `secrets.token_urlsafe(32)` makes it; never one of an OpenID login
@@ -53,7 +55,7 @@ def inside(address: str) -> str:
     """Where to go after signing in: a path of this server; "/" for anything else."""
     if not address.isprintable() or "\\" in address or not address.startswith("/") or address.startswith("//"):
         return "/"
-    return "/" if urlsplit(address).path.startswith("/login") else address
+    return "/" if urlsplit(address).path.startswith(("/login", "/auth", "/oauth2callback")) else address
 
 
 def routes(accounts: Accounts, *, openid: bool) -> list[Route]:
@@ -85,10 +87,14 @@ def routes(accounts: Accounts, *, openid: bool) -> list[Route]:
         answer.set_cookie(COOKIE, token, httponly=True, samesite="lax", secure=request.url.scheme == "https")
         return answer
 
-    async def to_provider(_: Request) -> Response:
+    async def to_provider(request: Request) -> Response:
         from streamlit.user_info import generate_login_redirect_url  # what `st.login` sends the browser to
 
-        return RedirectResponse(generate_login_redirect_url("default"), 303, headers={"Cache-Control": "no-store"})
+        to = inside(request.query_params.get("next", "/"))
+        answer = RedirectResponse(generate_login_redirect_url("default"), 303, headers={"Cache-Control": "no-store"})
+        secure = request.url.scheme == "https"
+        answer.set_cookie(NEXT_COOKIE, quote(to), NEXT_SECONDS, httponly=True, samesite="lax", secure=secure)
+        return answer
 
     found = [Route("/login", show, methods=["GET"]), Route("/login", sign_in, methods=["POST"])]
     return [*found, Route("/login/openid", to_provider, methods=["GET"])] if openid else found
@@ -117,6 +123,18 @@ class Guard:
             return
         path = scope["path"]
         cookies = HTTPConnection(scope).cookies
+        if (
+            scope["type"] == "http"
+            and self._openid
+            and path == "/"
+            and OPENID_COOKIE in cookies
+            and NEXT_COOKIE in cookies
+        ):
+            # Back from the provider. The page asked for then finds out whether the login is valid.
+            back = RedirectResponse(inside(unquote(cookies[NEXT_COOKIE])), 303, headers={"Cache-Control": "no-store"})
+            back.delete_cookie(NEXT_COOKIE)
+            await back(scope, receive, send)
+            return
         free = path in _OPEN or path.startswith("/static/") or (self._openid and path in _OPENID)
         if free or (self._openid and OPENID_COOKIE in cookies) or await run_in_threadpool(self._signed_in, cookies):
             await self._app(scope, receive, send)

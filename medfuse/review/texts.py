@@ -43,7 +43,19 @@ class Texts:
             message = f"dashboard/texts/{self.language}.yaml: there is no text '{name}'; add it there"
             raise MedfuseError(message)
         text = self._words[name]
-        return re.sub(r"\{(\w+)\}", lambda found: str(values[found[1]]), text) if values else text
+        return _filled(text, values) if values else text
+
+    def said(self, told: object) -> str:
+        """What the program says in English, errors above all, in this language; as it is where that is not known.
+
+        Args:
+            told: An error, or a text.
+        """
+        english = str(told)
+        for pattern, here in _sayings(self.language):
+            if found := pattern.fullmatch(english):
+                return _filled(here, {name: self.said(part) for name, part in found.groupdict().items()})
+        return english
 
     def names(self) -> frozenset[str]:
         """The names that have a text."""
@@ -64,6 +76,25 @@ class Texts:
 def english() -> Texts:
     """The language that everything is written in first."""
     return Texts("en")
+
+
+@cache
+def _sayings(language: str) -> tuple[tuple[re.Pattern[str], str], ...]:
+    """English sentences as patterns, with what they are here; those with the longest words of their own first."""
+    path = shipped("dashboard") / "texts" / f"said.{language}.yaml"
+    if not path.is_file():
+        return ()
+    held: Mapping[str, str] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    ordered = sorted(held.items(), key=lambda pair: -len(re.sub(r"\{\w+\}", "", pair[0])))
+    return tuple((_pattern(told), here) for told, here in ordered)
+
+
+def _filled(text: str, values: Mapping[str, Any]) -> str:
+    return re.sub(r"\{(\w+)\}", lambda found: str(values[found[1]]), text)
+
+
+def _pattern(told: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>.+?)", re.escape(told)), re.DOTALL)
 
 
 @cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC
 
 from medfuse.case import MODALITIES, Case, Note, Prediction, Scan, ScanReceipt
@@ -16,6 +16,12 @@ def markdown_plain(text: str) -> str:
     """The text such that Markdown shows it letter by letter: no link, picture, emphasis, HTML or emoji code."""
     one_line = " ".join(text.split())
     return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", one_line)
+
+
+def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown that shows its cells letter by letter: light where a page has few rows to show."""
+    lines = [[*map(markdown_plain, heads)], ["---"] * len(heads), *([*map(markdown_plain, row)] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def most_probable(prediction: Prediction) -> tuple[str, float] | None:
@@ -43,20 +49,26 @@ def verdict(prediction: Prediction, *, task: Task, texts: Texts | None = None) -
     return t("verdict_unsure", answer=", ".join(prediction.prediction_set))
 
 
-def answer_set(prediction: Prediction, *, task: Task) -> str:
+def answer_set(prediction: Prediction, *, task: Task, texts: Texts | None = None) -> str:
     """The labels that cannot be excluded, joined; or what it means that there are none."""
     if prediction.prediction_set or prediction.error:
         return ", ".join(prediction.prediction_set)
-    return "no label fits" if task == "multiclass" or prediction.abstain else "none applies"
+    t = texts or english()
+    return t("no_label_fits" if task == "multiclass" or prediction.abstain else "no_label_applies")
+
+
+def absent(prediction: Prediction) -> tuple[str, ...]:
+    """The modalities that the model uses and did not have."""
+    # A model that does not use a modality has no contribution for it, and then its absence is no news.
+    used = () if prediction.error else prediction.contributions or MODALITIES
+    return tuple(name for name in MODALITIES if name in used and name not in prediction.modalities)
 
 
 def rests_on(prediction: Prediction, *, texts: Texts | None = None) -> str | None:
     """What the model did not have, and so rests on; None if it had everything or failed."""
     t = texts or english()
-    # A model that does not use a modality has no contribution for it, and then its absence is no news.
-    used = prediction.contributions or MODALITIES
-    lacking = [t(f"no_{name}") for name in MODALITIES if name in used and name not in prediction.modalities]
-    if prediction.error or not lacking:
+    lacking = [t(f"no_{name}") for name in absent(prediction)]
+    if not lacking:
         return None
     lacking = [lacking[0], *(noun[0].lower() + noun[1:] for noun in lacking[1:])]
     had = [t(f"the_{modality}") for modality in MODALITIES if modality in prediction.modalities]

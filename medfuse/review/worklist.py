@@ -14,7 +14,6 @@ from medfuse.errors import MedfuseError
 from medfuse.review.decision import Review
 from medfuse.review.store import standing
 from medfuse.review.texts import Texts, english
-from medfuse.review.wording import answer_set
 
 STATES = ("open", "accepted", "overridden", "uncertain", "bad image", "commented")
 _STATE_OF = {
@@ -45,9 +44,8 @@ def predicted_cases(cohort: Cohort, predictions: Mapping[str, Prediction]) -> pd
 
     Returns:
         Columns `case_id`, `time` (text, maybe empty), `urgency` (NaN if failed), `label` (the most probable; empty if
-        failed), `probability`, `uncertainty` (0 sure … 1 all alike), `abstain`, `prediction_set` and `modalities`
-        (in words), `warnings` (count), `disagreement` (see `_disagreement`), `site` (empty if not
-        known), `state` (`open`), `reader` (empty) and `error`.
+        failed), `probability`, `uncertainty` (0 sure … 1 all alike), `abstain`, `warnings` (count), `disagreement` (see
+        `_disagreement`), `site` (empty if not known), `state` (`open`), `reader` (empty) and `error`.
 
     Raises:
         MedfuseError: If the predictions were made for other labels than the cohort's.
@@ -69,8 +67,6 @@ def predicted_cases(cohort: Cohort, predictions: Mapping[str, Prediction]) -> pd
             "probability": matrix[np.arange(len(rows)), best],
             "uncertainty": uncertainty,
             "abstain": [prediction.abstain for _, prediction in rows],
-            "prediction_set": [answer_set(prediction, task=cohort.task) for _, prediction in rows],
-            "modalities": [", ".join(prediction.modalities) for _, prediction in rows],
             "warnings": [len(prediction.warnings) for _, prediction in rows],
             "disagreement": [_disagreement(prediction) for _, prediction in rows],
             "site": [case.groups.get("site", "") for case, _ in rows],

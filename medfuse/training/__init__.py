@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from medfuse.training.fit import fit, train
+from medfuse.training.processes import Processes
 
-__all__ = ["fit", "train"]
+__all__ = ["Processes", "fit", "train"]

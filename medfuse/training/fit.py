@@ -34,10 +34,13 @@ from medfuse.training.gradient import learn, threads_for, weigh
 from medfuse.training.kept import Kept, memory_budget
 from medfuse.training.learning import targets
 from medfuse.training.pretrained import patients_of, require_unseen
+from medfuse.training.processes import Processes
 from medfuse.training.quiet import quiet
 from medfuse.training.texts import texts_of
 
 Progress = Callable[[int], None]
+
+ALONE = Processes()
 
 
 def train(
@@ -52,6 +55,8 @@ def train(
 ) -> Path:
     """Train and save a bundle; the folder of the bundle.
 
+    With several processes (`config.compute`) each runs all of this, and the first alone writes the bundle.
+
     Args:
         config: What to train.
         cohort: On what; splits are drawn by patient if it has none.
@@ -64,16 +69,21 @@ def train(
     Raises:
         CohortError: If the cohort cannot be trained on, or `out` is taken.
         EncoderError: If an encoder cannot be built.
+        ConfigError: If the machine is not what the config asks for.
     """
     out = Path(out)
     require_free(out)
     work = out.with_name(out.name + ".training.partial")
-    if not resume:
+    together = Processes.of(config.compute)
+    if together.first and not resume:
         shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True, exist_ok=True)
-    bundle = fit(config, cohort, cache=cache, work=work, progress=progress, show=show)
-    bundle.save(out)
-    shutil.rmtree(work, ignore_errors=True)
+    bundle = fit(config, cohort, cache=cache, work=work, progress=progress, show=show, together=together)
+    if together.first:
+        bundle.save(out)
+    together.wait()
+    if together.first:
+        shutil.rmtree(work, ignore_errors=True)
     return out
 
 
@@ -86,11 +96,14 @@ def fit(
     progress: Progress | None = None,
     show: bool = False,
     reference: bool = True,
+    together: Processes = ALONE,
 ) -> Bundle:
     """Train and calibrate; see `train`. `work` holds checkpoints, and a run that finds some there goes on from them.
 
-    With `reference` false the bundle has none for drift, for which scans are read again; folds need none.
+    With `reference` false the bundle has none for drift, for which scans are read again; folds need none. `together`
+    says which process this is where others run the same call; else this one trains alone, whatever the config says.
     """
+    compute = config.compute if together.count > 1 else config.compute.alone()
     quiet()
     seed_everything(config.seed, verbose=False)
     cohort = cohort.with_splits(config.seed, hold_out=config.hold_out)
@@ -110,7 +123,8 @@ def fit(
         config, image=model.image, text=model.text, tokenizer=tokenizer, columns=model.columns, cache=store
     )
     encoded: dict[str, list[EncodedCase]] = {split: [] for split in SPLITS}
-    kept = Kept(work, memory_budget() // 2)  # the other half is for the reduced tokens
+    budget = memory_budget() // 2 // together.here  # the other half is for the reduced tokens
+    kept = Kept(work, budget)
     unreadable: list[str] = []
     contents: set[str] = set()
     labelled = [
@@ -118,6 +132,8 @@ def fit(
         for case in cohort.in_split(*known)
         if case.labelled or (case.split == "train" and learns_from(case, config))
     ]
+    for _ in encoder.stream(labelled[together.local :: together.here] if together.here > 1 else ()):
+        pass  # each process of a machine encodes its share for the cache, from which all then read
     for one in encoder.stream(labelled):
         unreadable.extend(one.unreadable)
         contents.update(one.contents)
@@ -138,15 +154,16 @@ def fit(
         outliers = None  # the fused vector is the logits: it cannot tell an unlike case from an unclear one
     elif folds:
         weigh(model, cohort, every)
-        _reduce(model, together := {"train": every}, work)
-        every = together["train"]
+        _reduce(model, reduced := {"train": every}, work, budget)
+        every = reduced["train"]
         found = {"how": "folds", "folds": config.training.folds, "epochs": config.training.epochs}
         if config.hierarchy:
             found["contradictions"] = answers([one.case for one in every], cohort.labels, config, model.parents)[1]
 
         def without_fold(others: Sequence[EncodedCase], held: Sequence[EncodedCase], number: int) -> None:
             with torch_threads(1):  # the encoders are frozen
-                learn(model, cohort, others, held, work=work / f"fold{number}", show=show, select=False)
+                place = work / f"fold{number}"
+                learn(model, cohort, others, held, work=place, show=show, select=False, compute=compute)
 
         alarms = config.calibration.false_alarms
         truth = _truth(every, cohort)
@@ -155,9 +172,18 @@ def fit(
         outliers = folded.outliers
     else:
         weigh(model, cohort, encoded["train"])
-        _reduce(model, encoded, work)
+        _reduce(model, encoded, work, budget)
         with torch_threads(threads_for(model, store.folder)):
-            found = learn(model, cohort, encoded["train"], encoded["validation"], work=work, show=show, select=True)
+            found = learn(
+                model,
+                cohort,
+                encoded["train"],
+                encoded["validation"],
+                work=work,
+                show=show,
+                select=True,
+                compute=compute,
+            )
         calibrating, deciding = (
             (members, decide_all(model, [one.parts for one in members]))
             for members in (encoded["calibration"], encoded["validation"])
@@ -251,7 +277,7 @@ def _build(config: Config, cohort: Cohort, training: Sequence[Case]) -> tuple[Di
     return model, tokenizer, receipts
 
 
-def _reduce(model: DiagnosisModel, encoded: dict[str, list[EncodedCase]], work: Path) -> None:
+def _reduce(model: DiagnosisModel, encoded: dict[str, list[EncodedCase]], work: Path, budget: int) -> None:
     """Fit the reductions on the training split, and reduce all tokens once instead of at every step."""
     reductions: dict[Any, Reduction] = {
         name: reduction for name, reduction in model.reductions.items() if isinstance(reduction, Reduction)
@@ -262,7 +288,7 @@ def _reduce(model: DiagnosisModel, encoded: dict[str, list[EncodedCase]], work: 
         having = [one for one in encoded["train"] if name in one.parts]
         if having:
             reduction.fit(_sample(having, name))
-    kept = Kept(work, memory_budget() // 2)
+    kept = Kept(work, budget)
     for split, members in encoded.items():
         encoded[split] = [
             kept.keep(replace(one, parts={k: reductions[k](v) if k in reductions else v for k, v in one.parts.items()}))

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger
 
 from medfuse.cohort import Cohort
+from medfuse.config import ComputeConfig
 from medfuse.encoders.cases import EncodedCase, is_frozen
 from medfuse.encoders.threads import fastest_threads
 from medfuse.hierarchy import conditional
 from medfuse.model import DiagnosisModel
 from medfuse.training.answers import answers, certain
-from medfuse.training.learning import Learning, loader, loss_weights
+from medfuse.training.augment import Augment
+from medfuse.training.learning import Learning, loss_weights
+from medfuse.training.processes import Processes, SameInputs, trainer_of
+from medfuse.training.steps import loader
 
 
 def weigh(model: DiagnosisModel, cohort: Cohort, training: Sequence[EncodedCase]) -> None:
@@ -52,8 +56,11 @@ def learn(
     work: Path,
     show: bool,
     select: bool,
+    compute: ComputeConfig,
 ) -> dict[str, Any]:
     """Run Lightning and put weights into the model: of the best epoch if `select`, else of the last.
+
+    Where several processes learn together, each calls this with the same cases and gets the same weights.
 
     Returns:
         If `select`, what it came to, for the facts of the bundle.
@@ -61,9 +68,14 @@ def learn(
     config, labels = model.config, cohort.labels
     truth, against = answers([one.case for one in training], labels, config, model.parents)
     held_truth, _ = answers([one.case for one in validation], labels, certain(config), model.parents)
+    processes = Processes.of(compute)
     batch = min(config.training.batch_size, len(training))
+    parts = -(-config.training.parts // processes.count) * processes.count
     steps = -(-len(training) // batch) * config.training.epochs
-    learning = Learning(model, task=cohort.task, weights=model.offset.exp(), steps=steps)
+    wrap = partial(Learning, task=cohort.task, weights=model.offset.exp(), steps=steps)
+    shared = processes.count > 1 and compute.strategy == "fsdp"
+    # Weights that were shared out do not come back to where they were, so a copy of the model is.
+    learning = wrap(deepcopy(model) if shared else model, checkpointing=compute.checkpointing)
     best = ModelCheckpoint(
         work,
         filename="best",
@@ -73,30 +85,38 @@ def learn(
         enable_version_counter=False,
     )
     stop = [EarlyStopping("validation_loss", patience=config.training.patience)] if select else []
-    trainer = Trainer(
+    inputs = torch.tensor([len(one.parts) for one in (*training, *validation)])
+    told = [one.nan_to_num(-1).flatten() for one in (truth, held_truth)]
+    reduced = [torch.zeros(0), *(part.flatten() for part in model.reductions.buffers())]
+    same = SameInputs(exact=torch.cat([inputs, *told]), near=torch.cat(reduced))
+    trainer = trainer_of(
+        compute,
         max_epochs=config.training.epochs,
-        accelerator="auto",
-        devices=1,
-        callbacks=[best, *stop, *([TQDMProgressBar(leave=False)] if show else [])],
+        accumulate_grad_batches=parts // processes.count,
+        callbacks=[best, *stop, same, *([TQDMProgressBar(leave=False)] if show else [])],
         logger=CSVLogger(work, name="log", version=""),
         enable_progress_bar=show,
-        enable_model_summary=False,
         num_sanity_val_steps=0,
         log_every_n_steps=1,
         gradient_clip_val=1.0,
         deterministic="warn",
     )
-    modalities = model.modalities
-    shuffled = loader(training, truth=truth, modalities=modalities, batch=batch, seed=config.seed)
-    held = loader(validation, truth=held_truth, modalities=modalities, batch=batch, seed=None)
+    rank, count = trainer.global_rank, processes.count
+    feed = partial(loader, modalities=model.modalities, batch=batch, parts=parts, rank=rank, processes=count)
+    shuffled = feed(training, truth=truth, seed=config.seed, augment=Augment.of(config))
+    held = feed(validation, truth=held_truth, seed=None)
     last = work / "last.ckpt"
     trainer.fit(learning, shuffled, held, ckpt_path=str(last) if last.exists() else None, weights_only=True)
     model.to("cpu")
+    if shared:
+        learning = wrap(model)
     learned = learning.learned()
-    if select:
-        state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
+    if select or shared:
+        kept = best.best_model_path if select else last
+        state = torch.load(kept, map_location="cpu", weights_only=True)["state_dict"]
         learning.load_state_dict(state, strict=False)
     learning.finish()
+    model.eval()  # Lightning leaves dropout at work, and what comes next is calibrated
     if not select:
         return {}
     score = best.best_model_score  # a tensor; zero is a score too
@@ -104,6 +124,7 @@ def learn(
         "how": "gradient",
         "epochs": trainer.current_epoch,
         "learned": learned,
+        **({"processes": processes.count} if processes.count > 1 else {}),
         **({"contradictions": against} if config.hierarchy else {}),
         "validation_loss": None if score is None else round(float(score), 6),
     }

@@ -7,21 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from lightning.pytorch import LightningModule
-from torch.utils.data import DataLoader, Dataset, Sampler
 
 from medfuse.case import Case, Modality
 from medfuse.cohort import Task
 from medfuse.config import Config, ImageConfig, TextConfig
-from medfuse.encoders.cases import EncodedCase, is_frozen
+from medfuse.encoders.blocks import recompute, recompute_no_more
+from medfuse.encoders.cases import is_frozen
 from medfuse.encoders.lora import adapt, merge
 from medfuse.hierarchy import conditional
 from medfuse.losses import Loss
-from medfuse.model import DiagnosisModel, Padded, collate
+from medfuse.model import DiagnosisModel, Padded
+from medfuse.training.sharding import shard
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    Batch = tuple[dict[Modality, Padded], Tensor]
+    from medfuse.training.steps import Batch, Step
 
 
 def targets(cases: Sequence[Case], labels: Sequence[str]) -> Tensor:
@@ -41,53 +42,7 @@ def loss_weights(truth: Tensor, *, task: Task) -> Tensor:
     return (other / positive).sqrt().clamp(1 / 8, 8)
 
 
-class _Cases(Dataset):
-    """Encoded cases with their targets [N, C]."""
-
-    def __init__(self, encoded: Sequence[EncodedCase], truth: Tensor) -> None:
-        self.encoded = encoded
-        self.truth = truth
-
-    def __len__(self) -> int:
-        return len(self.encoded)
-
-    def __getitem__(self, index: int) -> tuple[Mapping[Modality, Tensor], Tensor]:
-        return self.encoded[index].parts, self.truth[index]
-
-
-class Order(Sampler):
-    """A new order each epoch that depends on the seed and the epoch alone, so that a resumed run goes on exactly."""
-
-    def __init__(self, count: int, seed: int) -> None:
-        self.count, self.seed, self.epoch = count, seed, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Lightning says which epoch begins."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
-        return iter(torch.randperm(self.count, generator=generator).tolist())
-
-
-def loader(
-    encoded: Sequence[EncodedCase],
-    *,
-    truth: Tensor,
-    modalities: Sequence[Modality],
-    batch: int,
-    seed: int | None,
-) -> DataLoader:
-    """Batches of encoded cases with their targets [N, C], shuffled if there is a seed."""
-
-    def together(items: Sequence[tuple[Mapping[Modality, Tensor], Tensor]]) -> Batch:
-        return collate([parts for parts, _ in items], modalities), torch.stack([truth for _, truth in items])
-
-    order = None if seed is None else Order(len(encoded), seed)
-    return DataLoader(_Cases(encoded, truth), batch_size=batch, sampler=order, collate_fn=together)
+_APART = 7_368_787  # a prime between the seeds of parts; the numbers of steps stay below it
 
 
 class Learning(LightningModule):  # type: ignore[misc]  # Lightning is not typed here
@@ -98,15 +53,19 @@ class Learning(LightningModule):  # type: ignore[misc]  # Lightning is not typed
         task: `multiclass` or `multilabel`.
         weights: Weight of each label's positives [C].
         steps: Steps of the whole training, for the schedule.
+        checkpointing: Whether encoders that learn compute their blocks again for the gradients.
     """
 
-    def __init__(self, model: DiagnosisModel, *, task: Task, weights: Tensor, steps: int) -> None:
+    def __init__(
+        self, model: DiagnosisModel, *, task: Task, weights: Tensor, steps: int, checkpointing: bool = False
+    ) -> None:
         super().__init__()
         self.model = model
         self.task = task
         self.config: Config = model.config
         self.steps = steps
         self.register_buffer("weights", weights, persistent=False)
+        self._shared = False
         self.strict_loading = False  # a checkpoint leaves out what is frozen
         for name, encoder in self._encoders():
             tune = "frozen" if is_frozen(self.config, name) else self._tune(name)
@@ -116,6 +75,8 @@ class Learning(LightningModule):  # type: ignore[misc]  # Lightning is not typed
             elif tune == "last":
                 for parameter in encoder.last_parameters():
                     parameter.requires_grad_()
+            if checkpointing and tune != "frozen" and self._part(name).encoder != "rnn":
+                recompute(encoder.network)
 
     def _encoders(self) -> Iterator[tuple[Modality, Any]]:
         if self.model.image is not None:
@@ -141,7 +102,20 @@ class Learning(LightningModule):  # type: ignore[misc]  # Lightning is not typed
     def finish(self) -> None:
         """Leave plain weights in the model: what LoRA learned goes into the weights that it corrects."""
         for _, encoder in self._encoders():
+            recompute_no_more(encoder.network)
             merge(encoder)
+
+    def configure_model(self) -> None:
+        """Share weights among processes, if Lightning was told to; it gives the mesh of them."""
+        if self._device_mesh is not None and not self._shared:
+            shard(self, self._device_mesh["data_parallel"])
+            self._shared = True
+
+    def _keep_step(self, step: Step) -> None:
+        """Let each process that shares weights run what any part of the step needs, and nothing else."""
+        if self._shared:
+            has = step.present.any(0).tolist()
+            self.model.lockstep = frozenset(name for name, some in zip(self.model.modalities, has, strict=True) if some)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Leave out what is frozen; it is as it was."""
@@ -161,35 +135,49 @@ class Learning(LightningModule):  # type: ignore[misc]  # Lightning is not typed
             return text is not None and text.encoder == "rnn"
         return image is not None and image.volume is not None and image.weights == "random"
 
-    def on_train_batch_start(self, *_: Any) -> None:
-        """Tie dropout to the step alone, so that a resumed run draws what an undisturbed one would have drawn."""
-        torch.manual_seed(self.config.seed * 100_003 + self.global_step)
+    def on_train_batch_start(self, batch: Any, _: int) -> None:
+        """Tie dropout to the step and its part, so that a resumed run or another process draws what one would have."""
+        part = batch[2].part
+        torch.manual_seed(self.config.seed * 100_003 + self.global_step + part * _APART)
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """The mean over heads of the loss with modalities withheld at random, and of each modality alone."""
-        parts, truth = batch
+        parts, truth, step = batch
+        self._keep_step(step)
         present = self._present(parts)
-        learned = conditional(truth, self.model.parents)
+        learned, whole = (conditional(one, self.model.parents) for one in (truth, step.truth))
         losses = []
-        for head, projected in zip(self.model.heads, self.model.project(parts), strict=True):
+        every = self.model.project(parts)
+        for head, projected in zip(self.model.heads, every, strict=True):
             output = head(projected, kept=self._withhold(present))
-            losses.append(self._loss(output.logits, learned))
+            losses.append(self._loss(output.logits, learned, whole, step))
             if self.config.training.unimodal_loss and len(present) > 1:
-                for alone in present:
+                for place, alone in enumerate(present):
                     kept = {name: torch.full_like(mask, name == alone) for name, mask in present.items()}
                     one = head(projected, kept=kept)
                     known = learned.masked_fill(~present[alone].unsqueeze(1), torch.nan)
+                    all_known = whole.masked_fill(~step.present[:, place : place + 1], torch.nan)
                     share = self.config.training.unimodal_loss / len(present)
-                    losses.append(share * self._loss(one.logits, known))
+                    losses.append(share * self._loss(one.logits, known, all_known, step))
         loss = torch.stack(losses).sum() / len(self.model.heads)
-        self.log("training_loss", loss, on_epoch=True, on_step=False, prog_bar=True, batch_size=len(truth))
+        if self._shared:  # every weight has a gradient in every process, even where it is zero
+            reached = [one.tokens.sum() for projected in every for one in projected.values()]
+            reached += [parameter.sum() for parameter in self.model.heads.parameters()]
+            loss = loss + torch.stack(reached).sum() * 0.0
+        self._tell("training_loss", loss, step)
         return loss
 
     def validation_step(self, batch: Batch, _: int) -> None:
         """The plain log loss of what the bundle would say."""
-        parts, truth = batch
-        loss = self._log_loss(self.model(parts).logits, truth)
-        self.log("validation_loss", loss, on_epoch=True, on_step=False, prog_bar=True, batch_size=len(truth))
+        parts, truth, step = batch
+        self._keep_step(step)
+        plain = torch.ones_like(self.weights)
+        loss = mean_cost(Loss(), self.model(parts).logits, truth, step.truth, plain, task=self.task, parts=step.parts)
+        self._tell("validation_loss", loss, step)
+
+    def _tell(self, name: str, loss: Tensor, step: Step) -> None:
+        """The mean over parts is the loss of the step, and a step weighs as much as its cases, whoever took them."""
+        self.log(name, loss, on_epoch=True, on_step=False, prog_bar=True, batch_size=len(step.truth), sync_dist=True)
 
     def configure_optimizers(self) -> dict[str, Any]:
         """AdamW; heads and encoders at their own peaks of one schedule: a short rise, then a cosine to zero."""
@@ -227,20 +215,31 @@ class Learning(LightningModule):  # type: ignore[misc]  # Lightning is not typed
         stays[lost, luckiest[lost]] = True
         return {name: stays[:, place] for place, name in enumerate(names)}
 
-    def _loss(self, logits: Tensor, truth: Tensor) -> Tensor:
+    def _loss(self, logits: Tensor, truth: Tensor, whole: Tensor, step: Step) -> Tensor:
         """The loss of the config over labelled cases, or over known labels; zero where none is known."""
-        return _mean_cost(self.model.loss, logits, truth, self.weights, task=self.task)
-
-    def _log_loss(self, logits: Tensor, truth: Tensor) -> Tensor:
-        return _mean_cost(Loss(), logits, truth, torch.ones_like(self.weights), task=self.task)
+        return mean_cost(self.model.loss, logits.float(), truth, whole, self.weights, task=self.task, parts=step.parts)
 
 
-def _mean_cost(loss: Loss, logits: Tensor, truth: Tensor, weights: Tensor, *, task: Task) -> Tensor:
-    known = ~truth.isnan()
+def mean_cost(
+    loss: Loss, logits: Tensor, truth: Tensor, whole: Tensor, weights: Tensor, *, task: Task, parts: int
+) -> Tensor:
+    """What a part of a step costs, such that the mean over its parts is the mean cost of the step.
+
+    Args:
+        loss: What a wrong probability costs.
+        logits: Of the part's cases [b, C].
+        truth: Their targets [b, C].
+        whole: Targets of all cases of the step [B, C].
+        weights: Weight of each label's positives [C].
+        task: `multiclass` or `multilabel`.
+        parts: How many parts the step has.
+    """
+    known, counted = ~truth.isnan(), ~whole.isnan()
     if task == "multiclass":
         rows = known.all(1)
         if not bool(rows.any()):
             return logits.sum() * 0.0
-        return loss.of_class(logits[rows], truth[rows].argmax(1), weights)
+        answer, answers = truth[rows].argmax(1), whole[counted.all(1)].argmax(1)
+        return loss.of_class(logits[rows], answer, weights) * (weights[answer].sum() * parts / weights[answers].sum())
     each = loss.each(logits, truth.nan_to_num(0.0), weights)
-    return (each * known).sum() / known.sum().clamp(min=1)
+    return (each * known).sum() * parts / counted.sum().clamp(min=1)

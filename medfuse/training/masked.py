@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from medfuse.config import PretrainingConfig, TextConfig
 from medfuse.encoders.text import NoteTokenizer, pad, read_tokenizer, text_folder
 from medfuse.errors import EncoderError
-from medfuse.training.learning import Order
+from medfuse.training.steps import Order
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Int

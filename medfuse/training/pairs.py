@@ -28,7 +28,9 @@ from medfuse.encoders.weights import checkpoint_config, load_transformers
 from medfuse.errors import ConfigError
 from medfuse.fusion.fused import means
 from medfuse.model import DiagnosisModel
-from medfuse.training.learning import Learning, loader
+from medfuse.training.augment import Augment
+from medfuse.training.learning import Learning
+from medfuse.training.steps import loader
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -85,7 +87,9 @@ class Pairs(Learning):
         numbers = {name: float(number) for number, name in enumerate(sorted({one.case.patient_id for one in encoded}))}
         patients = torch.tensor([[numbers[one.case.patient_id]] for one in encoded])
         batch = self.config.pretraining.batch_size
-        return loader(encoded, truth=patients, modalities=self.model.modalities, batch=batch, seed=seed)
+        augment = None if seed is None else Augment.of(self.config)
+        modalities = self.model.modalities
+        return loader(encoded, truth=patients, modalities=modalities, batch=batch, seed=seed, augment=augment)
 
     def training_step(self, batch: Any, _: int) -> Tensor:
         """The contrastive loss of a batch."""
@@ -138,7 +142,7 @@ class Pairs(Learning):
         return made
 
     def _contrast(self, batch: Any) -> Tensor:
-        parts, patients = batch
+        parts, patients, _ = batch
         encoded = self.model.encode(parts)
         u, v = (
             nn.functional.normalize(self.projections[name](means(encoded, (name,))[:, 0]), dim=1)

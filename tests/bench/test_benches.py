@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from medfuse.bench import BENCHES, Report, Settings, run
 from medfuse.bench.subjects import WORDS, radiographs
+from medfuse.errors import MedfuseError
 
 pytestmark = pytest.mark.xdist_group("bench")
 
@@ -128,3 +130,19 @@ def test_two_workers_are_measured_beside_one(work: Path) -> None:
     assert ratio(report, "2 workers", "1 worker") > 0.7  # the aim is 1.7 on cores that nobody else uses
     assert 0 < report.facts["processor seconds a case, one worker"] < 60
     assert all(timing.cpu[0] > 0 for timing in report.timings)
+
+
+def test_a_peer_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, work: Path) -> None:
+    monkeypatch.delenv("MEDFUSE_AUTOGLUON", raising=False)
+    with pytest.raises(MedfuseError, match="MEDFUSE_AUTOGLUON should name the Python"):
+        run("autogluon", Settings(work=work))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.environ.get("MEDFUSE_AUTOGLUON"), reason="AutoGluon is asked for by MEDFUSE_AUTOGLUON")
+def test_autogluon_runs_beside_medfuse(tmp_path: Path) -> None:
+    report = run("autogluon", Settings(cases=60, work=tmp_path))
+    found = report.facts["macro AUROC on the test split"]
+    assert set(found) == {"medfuse", "AutoGluon"}
+    assert all(0 <= one <= 1 for one in found.values())
+    assert ratio(report, "medfuse", "AutoGluon") > 1

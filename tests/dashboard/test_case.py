@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from medfuse.review import Review, ReviewError, ReviewStore
 from medfuse.review.study import Study, create_study
+from medfuse.review.texts import Texts
 
 LABELS = ("infection", "embolism", "nothing")
 
@@ -27,6 +28,12 @@ def drawn(app: AppTest) -> list[dict]:
 
 def note_text(app: AppTest) -> str:
     return "".join(piece["text"] for one in drawn(app) if one.get("kind") == "note" for piece in one["pieces"])
+
+
+def bars(app: AppTest) -> list[list[tuple[str, str]]]:
+    return [
+        [(bar["name"], bar["text"]) for bar in json.loads(one.proto.json)["bars"]] for one in app.get("bidi_component")
+    ]
 
 
 def decide(app: AppTest, action: str, **fields: str) -> AppTest:
@@ -53,17 +60,19 @@ def test_a_complete_case(start: Callable[..., AppTest]) -> None:
     assert "the scan raised it by 30 points" in told
     assert "scan x: no window in the file" in told
     assert "INDICATION: cough" in note_text(app)
-    values = next(one.value for one in app.dataframe if "Column" in one.value).set_index("Column")["Value"].to_dict()
-    assert values == {"spo2": "91", "crp": "missing"}
+    assert "| Column | Value |\n| --- | --- |\n| spo2 | 91 |\n| crp | missing |" in told
     assert "No note" not in told
-    assert len(app.get("plotly_chart")) == 2
+    probabilities, moved = bars(app)
+    assert probabilities == [("infection", "70 %"), ("embolism", "20 %"), ("nothing", "10 %")]
+    assert moved == [("Scan", "+30"), ("Note", "+12"), ("Values", "−5")]
     (viewer,) = [one for one in drawn(app) if one.get("kind") != "note"]
     assert (viewer["rows"], viewer["columns"], viewer["seen_shape"]) == (64, 48, [1, 224, 224])
 
 
 def test_the_reference_label_is_nowhere(start: Callable[..., AppTest]) -> None:
     app = start("case", case="no-note")
-    assert "infection" not in words(app)
+    legend = "| infection | 0.5 |"
+    assert "infection" not in words(app).replace(legend, "")
     app = start("case", case="full")
     assert not {"diagnosis", "truth", "reference"} & set(words(app).lower().split())
 
@@ -206,11 +215,50 @@ def test_a_blinded_reader_sees_neither_the_model_nor_others(start: Callable[...,
     assert app.title[0].value == "full"
     assert "hidden in this study" in told
     assert not {"70 %", "XY", "raised"} & set(told.replace(".", " ").replace(",", " ").split())
-    assert not app.get("plotly_chart")
+    assert not bars(app)
     decide(app, "override", label="nothing")
     assert "infection" not in words(app)
     app = start("studies")
     assert "told once all of them are done" in words(app)
+
+
+def heard(app: AppTest) -> str:
+    """All that a page says, with the words of buttons, fields, figures and lists."""
+    named = [one.label for kind in ("button", "selectbox", "multiselect", "text_input", "text_area", "toggle", "metric")
+             for one in app.get(kind) if hasattr(one, "label")]  # fmt: skip
+    lists = [str(one.proto.json) for one in app.get("bidi_component")]
+    titles = [one.value for one in (*app.title, *app.subheader)]
+    tables = [one.value.to_csv() for one in app.dataframe]
+    return "\n".join([words(app), *titles, *named, *lists, *tables])
+
+
+@pytest.mark.parametrize("page", ["worklist", "case", "studies", "evaluation", "log"])
+def test_a_page_in_german_says_nothing_in_english(start: Callable[..., AppTest], store: Path, page: str) -> None:
+    opened = ReviewStore(store, cohort="four cases", labels=LABELS)
+    opened.add(Review(case_id="full", reader="XY", action="accept", predicted="infection"))
+    german, english = Texts("de"), Texts("en")
+    # Sentences without anything put in, that are others in German: a page in German has none of them.
+    known = {english(name) for name in english.names() if english(name) != german(name) and "{" not in english(name)}
+    known = {text for text in known if len(text.split()) > 1} - {german(name) for name in german.names()}
+    app = start(page)
+    assert any(text in heard(app) for text in known)  # the test hears what is said
+    app.selectbox(key="lang").set_value("de").run()
+    for case_id in ("full", "no-scan", "failed", "no-note") if page == "case" else ("",):
+        if case_id:
+            app.query_params["case"] = case_id
+            app.run()
+        assert not app.exception
+        told = heard(app)
+        assert not {line for line in told.splitlines() for text in known if text in line}
+        for left in (
+            "could not be",
+            "no such file",
+            "the line is left out",
+            "not a prediction",
+            "no label fits",
+            "too few",
+        ):
+            assert left not in told, left
 
 
 def test_german(start: Callable[..., AppTest]) -> None:

@@ -14,8 +14,8 @@ from sklearn.model_selection import GroupKFold
 
 from medfuse.config import TextConfig
 from medfuse.encoders import build_text_encoder
-from medfuse.encoders.traceable import TraceableBert
 from medfuse.importers import import_cohort
+from medfuse.inference.onnx import text_graph
 from medfuse.inference.session import Precision, Runtime, session
 from medfuse.notes import model_text, read_note
 
@@ -28,18 +28,16 @@ def test_auroc_from_short_numbers_is_that_of_single_precision(tmp_path: Path) ->
     cohort = import_cohort("covid-chestxray", source, tmp_path / "cohort", task="covid")
     config = TextConfig()
     encoder, tokenizer, _ = build_text_encoder(config)
-    network = TraceableBert(encoder.network)  # type: ignore[arg-type]
     cases = [case for case in cohort.cases if case.labelled and case.notes]
     texts = ["\n".join(model_text(read_note(note.path), config) for note in case.notes) for case in cases]
     first = [torch.tensor([tokenizer.windows(text)[0][0]]) for text in texts]
     truth = np.array([case.labels["covid"] for case in cases])
     patients = [case.patient_id for case in cases]
-    ids = torch.ones(2, 16, dtype=torch.long)
     areas = []
     ways: tuple[tuple[Runtime, Precision], ...] = (("onnx", "f32"), ("onnx", "int8"), ("openvino", "bf16"))
-    for runtime, precision in ways:
-        run = session(network, (ids, ids > 0), ("ids", "mask"), tmp_path, runtime=runtime, precision=precision)
-        features = np.stack([run(one, one >= 0)[0].mean(0).double().numpy() for one in first])
+    for by, precision in ways:
+        run = session(text_graph(encoder), tmp_path, by=by, precision=precision)
+        features = np.stack([run(one, one >= 0)[0][0].mean(0).double().numpy() for one in first])
         features = (features - features.mean(0)) / features.std()
         said = np.zeros(len(truth))
         for learned, held in GroupKFold(5, shuffle=True, random_state=0).split(features, truth, patients):

@@ -110,10 +110,12 @@ def test_passwords_roles_and_what_stays_shut(folder: Path, runner: object) -> No
         sign_in(visit, "AD")
         page.get_by_role("link", name="Accounts").click()
         page.get_by_role("heading", name="Make an account").wait_for()
+        visit.settled()
         page.get_by_label("Name").first.fill("GH")
         page.get_by_label("Password", exact=True).fill(PASSWORD)
         page.get_by_role("button", name="Make an account").click()
         page.get_by_text("The account is stored.").wait_for()
+        assert page.get_by_label("Password", exact=True).input_value() == ""  # nobody else reads it off the page
         visit.shot(folder / "accounts.png")
         visit.close()
     database = Database(folder / "reviews.sqlite")

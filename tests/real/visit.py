@@ -147,6 +147,7 @@ class Visit:
     def open(self, path: str = "/") -> None:
         self.page.goto(self.address + path)
         self.page.get_by_role("heading", level=1).wait_for()
+        self.settled()  # what is typed into a page that is still being drawn is lost
 
     def settled(self) -> None:
         self.page.wait_for_timeout(400)

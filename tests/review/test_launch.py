@@ -23,7 +23,7 @@ def option(command: list[str], name: str) -> str:
 
 def test_the_server_listens_on_this_machine_only_and_sends_nothing() -> None:
     command = launch.command(PLACES, port=8123)
-    assert command[:4] == [sys.executable, "-m", "streamlit", "run"]
+    assert command[:4] == [sys.executable, "-m", "medfuse.review.server", "run"]
     assert Path(command[4]).name == "door.py"
     expected = {
         "--server.address": "127.0.0.1",

@@ -19,7 +19,7 @@ from starlette.routing import Route
 from medfuse.review.access import Accounts
 from medfuse.review.database import Database
 from medfuse.review.roles import Account
-from medfuse.review.signin import COOKIE, guarded, inside, token_in
+from medfuse.review.signin import COOKIE, NEXT_COOKIE, OPENID_COOKIE, guarded, inside, token_in
 
 PASSWORD = "correct horse battery"
 
@@ -114,11 +114,30 @@ def test_the_page_speaks_the_browsers_language(port: int) -> None:
         "javascript:x",
         "",
         "/login?next=/",
+        "/login/openid?next=/",
+        "/auth/logout",
+        "/\tevil.example",
     ],
 )
 def test_signing_in_leads_to_no_other_site(address: str) -> None:
     assert inside(address) == "/"
     assert inside("/case?case=a") == "/case?case=a"
+
+
+@pytest.mark.parametrize("port", [True], ids=["openid"], indirect=True)
+def test_who_comes_back_from_the_provider_is_led_on_once(port: int) -> None:
+    """Streamlit itself leads to `/`; its cookie stands for a login that pages have yet to find valid."""
+    came = f"{OPENID_COOKIE}=signed; {NEXT_COOKIE}=%2Fcase%3Fcase%3Dc-2%26study%3DS"
+    status, headers, text = ask(port, "/", Cookie=came)
+    assert (status, headers["location"], text) == (303, "/case?case=c-2&study=S", "")
+    assert headers["set-cookie"].startswith(f'{NEXT_COOKIE}=""; ')
+    assert "Max-Age=0" in headers["set-cookie"]
+    assert ask(port, "/case", Cookie=came)[0] == 200  # only the way back leads on
+    for elsewhere in ("https%3A%2F%2Fevil.example", "%2F%2Fevil.example", "%2F%5Cevil.example", "%2Flogin", "%0d%0a"):
+        _, headers, _ = ask(port, "/", Cookie=f"{OPENID_COOKIE}=signed; {NEXT_COOKIE}={elsewhere}")
+        assert headers["location"] == "/"
+    assert "/login?" in ask(port, "/", Cookie=f"{NEXT_COOKIE}=%2Fcase")[1]["location"]  # who did not come back
+    assert 'href="/login/openid?next=/case%3Fcase%3Dc-1"' in ask(port, "/login?next=%2Fcase%3Fcase%3Dc-1")[2]
 
 
 def test_only_a_token_of_ours_is_read_from_a_cookie() -> None:

@@ -42,6 +42,8 @@ def test_answer_set() -> None:
     assert wording.answer_set(Prediction("c", {"a": 0.1}, abstain=False), task="multilabel") == "none applies"
     assert wording.answer_set(Prediction("c", {"a": 0.1}, abstain=True), task="multilabel") == "no label fits"
     assert wording.answer_set(FAILED, task="multiclass") == ""
+    nothing = Prediction("c", {"a": 0.1}, abstain=True)
+    assert wording.answer_set(nothing, task="multiclass", texts=Texts("de")) == "kein Label passt"
 
 
 def test_missing_modalities_are_said() -> None:
@@ -109,3 +111,8 @@ def test_decisions_receipts_and_values_are_told_in_german_too() -> None:
     assert wording.told(review, texts=german) == "AB entschied auf dry, das Modell sagte wet (04.03.2026, 05:06 UTC)"
     assert dict(wording.receipt_rows(RECEIPT, texts=german))["Gespeicherte Größe"] == "20 × 10 Pixel, 12 Bit"
     assert wording.value_rows(Case("c", "p", values={"crp": None}), texts=german) == [("crp", "fehlt")]
+
+
+def test_a_table_shows_its_cells_letter_by_letter() -> None:
+    table = wording.markdown_table(("Column", "Value"), [("spo2", "91"), ("a|b", "<b> [x](y)")])
+    assert table == "\n".join(["| Column | Value |", "| --- | --- |", "| spo2 | 91 |", r"| a\|b | \<b\> \[x\]\(y\) |"])
