@@ -145,4 +145,4 @@ def _text(case: Case) -> str:
     """What medfuse reads of the notes: neither is given the findings of the report."""
     part = Config().text
     assert part is not None
-    return "\n\n".join(model_text(whole_note(note), part) for note in case.notes)
+    return "\n\n".join(model_text(whole_note(note), part, at=case.time) for note in case.notes)
