@@ -16,8 +16,8 @@ from medfuse.config import Config
 from medfuse.encoders import build_image_encoder, build_text_encoder
 from medfuse.errors import CohortError, ConfigError
 from medfuse.training import fit
-from medfuse.training.masked import IGNORED, hide
 from medfuse.training.augment import Augment
+from medfuse.training.masked import IGNORED, hide
 from medfuse.training.pairs import contrast
 from medfuse.training.pretrain import pretrain
 from medfuse.training.pretrained import patients_of
