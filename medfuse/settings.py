@@ -173,7 +173,7 @@ class FusionConfig(Strict):
     """How the modalities are joined."""
 
     name: Literal["weighted_sum", "concat", "gate", "cross_attention", "late", "experts"] = "cross_attention"
-    """Which fusion; docs/architecture.md has the formula of each."""
+    """Which fusion; docs/fusion.md has the formula of each and when to choose it."""
     width: Annotated[int, Field(ge=4, multiple_of=4)] = 64
     """Width of every token and of the fused vector."""
     components: Annotated[int, Field(ge=8)] = 128

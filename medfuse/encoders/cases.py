@@ -29,7 +29,7 @@ from medfuse.errors import NoteError, ScanError
 from medfuse.imaging import fit_scan, read_fitted, scan_digest
 from medfuse.imaging.boundary import UnreadableError
 from medfuse.imaging.read import refusal_line
-from medfuse.notes import model_text, note_from_text, read_note
+from medfuse.notes import by_time, model_text, note_from_text, read_note
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -235,17 +235,17 @@ class CaseEncoder:
     def _read_notes(self, case: Case, read: _Read) -> None:
         assert self.config.text is not None
         assert self.tokenizer is not None
-        texts = []
+        texts, wholes = [], []
         for note in case.notes:
-            name = note.path.name if note.path else "as given"
             try:
-                whole = whole_note(note)
+                wholes.append(whole_note(note))
             except NoteError as error:
                 read.unreadable.append(str(error))
-                continue
+        for whole in (wholes[place] for place in by_time(wholes)):
+            name = whole.path.name if whole.path else "as given"
             read.warnings.extend(f"note {name}: {warning}" for warning in whole.warnings)
             read.contents.extend(contents_of_note(whole.text or ""))
-            selected = model_text(whole, self.config.text).strip()
+            selected = model_text(whole, self.config.text, at=case.time).strip()
             if selected:
                 texts.append(selected)
             elif whole.text:
@@ -359,7 +359,7 @@ def whole_note(note: Note) -> Note:
         NoteError: If it cannot be read.
     """
     if note.text is not None:
-        return note if note.sections else note_from_text(note.text)
+        return note if note.sections else note_from_text(note.text, kind=note.kind, time=note.time)
     if note.path is None:
         message = "a note has neither a path nor a text"
         raise NoteError(message)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medfuse.cohort import Cohort
-from medfuse.config import Config
+from medfuse.config import Config, LossConfig
 from medfuse.encoders.cache import TokenCache, default_cache
 from medfuse.errors import ConfigError
 from medfuse.evaluation.assemble import truth_of
@@ -37,6 +37,7 @@ INGREDIENTS: tuple[tuple[str, str, Any, Any], ...] = (
     ("modality dropout", "training.modality_dropout", 0.2, 0.0),
     ("loss of each modality alone", "training.unimodal_loss", 0.3, 0.0),
     ("class weights", "training.class_weights", True, False),
+    ("focusing loss", "training.loss", LossConfig(name="focal").model_dump(), LossConfig().model_dump()),
     ("dropout", "fusion.dropout", 0.2, 0.0),
     ("a chosen calibrator", "calibration.method", "auto", "temperature"),
     ("calibration by pattern", "calibration.patterns", "withheld", "common"),

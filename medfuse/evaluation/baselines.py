@@ -91,16 +91,16 @@ class Baselines:
         return {name: found[name] for name in BASELINES if name in found}
 
     def _text(self, one: EncodedCase) -> str:
-        from medfuse.notes import model_text, note_from_text, read_note
+        from medfuse.notes import model_text, read_note
 
         assert self.config.text is not None
         texts = []
         for note in one.case.notes:
             try:
-                whole = note_from_text(note.text or "") if note.path is None else read_note(note.path)
+                whole = note if note.path is None else read_note(note.path)
             except NoteError:
                 continue  # told when the case was encoded
-            texts.append(model_text(whole, self.config.text))
+            texts.append(model_text(whole, self.config.text, at=one.case.time))
         return "\n".join(texts)
 
     def _fit_all(self, matrix: Any, truth: Float[ndarray, "n c"], patients: ndarray) -> list[Any]:

@@ -165,10 +165,10 @@ def words_of(variants: WhatIf, aim: Aim) -> tuple[NoteWords, ...]:
     if tokens.pop("text", None) is None:
         return ()
     config = variants.bundle.config.text
-    seen = seen_notes(variants.bundle, variants.notes, tokens, aim)
+    seen = seen_notes(variants.bundle, variants.notes, tokens, aim, at=variants.case.time)
     if config is None or seen is None:
         return ()
-    return note_words(seen, variants.notes, token_attributions(seen), config=config)
+    return note_words(seen, variants.notes, token_attributions(seen), config=config, at=variants.case.time)
 
 
 def _values(case: Case, attributions: Mapping[str, float], parts: tuple[Share, ...]) -> tuple[ValueShare, ...]:

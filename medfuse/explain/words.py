@@ -22,7 +22,7 @@ from medfuse.explain.explanation import NoteWords, Stretch
 from medfuse.explain.tokens import Tokens, logits_of, repeated
 from medfuse.fusion.experts import ExpertsFusion
 from medfuse.model import DiagnosisModel
-from medfuse.notes import model_places, model_text
+from medfuse.notes import by_time, model_places, model_text
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -83,12 +83,14 @@ class SeenNotes:
         return self.aim(logits_of(self.model, encoded, values))
 
 
-def seen_notes(bundle: Bundle, notes: Sequence[Note | None], others: Tokens, aim: Aim) -> SeenNotes | None:
-    """The notes as the model reads them; None if it reads nothing of them."""
+def seen_notes(
+    bundle: Bundle, notes: Sequence[Note | None], others: Tokens, aim: Aim, *, at: str | None
+) -> SeenNotes | None:
+    """The notes as the model reads them; None if it reads nothing of them. `at` is the time of their case."""
     config, tokenizer = bundle.config.text, bundle.tokenizer
     if config is None or tokenizer is None:
         return None
-    text = read_text(notes, config=config)[0]
+    text = read_text(notes, config=config, at=at)[0]
     if not text:
         return None
     windows = tokenizer.windows(text)[: config.max_windows]
@@ -105,17 +107,21 @@ def seen_notes(bundle: Bundle, notes: Sequence[Note | None], others: Tokens, aim
     return SeenNotes(bundle.model, ids, mask, kept, found, blank, others, aim)
 
 
-def read_text(notes: Sequence[Note | None], *, config: TextConfig) -> tuple[str, list[tuple[int, int]]]:
-    """What the model reads of a case's notes, and for each character the note and the place in it (-1: none)."""
+def read_text(notes: Sequence[Note | None], *, config: TextConfig, at: str | None) -> tuple[str, list[tuple[int, int]]]:
+    """What the model reads of a case's notes, and for each character the note and the place in it (-1: none).
+
+    `at` is the time of their case.
+    """
     text, origin = "", []
-    for number, note in enumerate(notes):
-        if note is None or not (selected := model_text(note, config)):
+    there = [(number, note) for number, note in enumerate(notes) if note is not None]
+    for number, note in (there[place] for place in by_time([note for _, note in there])):
+        if not (selected := model_text(note, config, at=at)):
             continue
         if text:
             text += "\n\n"
             origin += [(-1, -1), (-1, -1)]
         text += selected
-        origin += [(number, place) for place in model_places(note, config)]
+        origin += [(number, place) if place >= 0 else (-1, -1) for place in model_places(note, config, at=at)]
     return text, origin
 
 
@@ -178,13 +184,19 @@ def _opened(encoder: TextEncoder) -> tuple[TextEncoder, _Given]:
 
 
 def note_words(
-    seen: SeenNotes, notes: Sequence[Note | None], attribution: Float[ndarray, "w t"], *, config: TextConfig
+    seen: SeenNotes,
+    notes: Sequence[Note | None],
+    attribution: Float[ndarray, "w t"],
+    *,
+    config: TextConfig,
+    at: str | None,
 ) -> tuple[NoteWords, ...]:
     """Attributions of tokens, merged to the words and sentences of the whole notes; what is no word is left out.
 
-    A token that stands in two windows counts with both. Words that no window holds have no attribution.
+    A token that stands in two windows counts with both. Words that no window holds have no attribution, and neither
+    has what stands before a note to say when it was written.
     """
-    text, origin = read_text(notes, config=config)
+    text, origin = read_text(notes, config=config, at=at)
     by_character: dict[tuple[int, int], float] = {}
     for (start, end), share in zip(seen.places.reshape(-1, 2), attribution.reshape(-1), strict=True):
         while start < end and (origin[start][0] < 0 or text[start].isspace()):

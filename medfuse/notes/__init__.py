@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from medfuse.notes.context import Assertion, assertions, statuses
 from medfuse.notes.front_matter import front_matter
+from medfuse.notes.heading import by_time
 from medfuse.notes.model_text import model_places, model_text
 from medfuse.notes.read import note_from_text, read_note
 from medfuse.notes.redaction import Redaction
@@ -21,6 +22,7 @@ __all__ = [
     "Assertion",
     "Redaction",
     "assertions",
+    "by_time",
     "find_sections",
     "front_matter",
     "kept_sections",

@@ -7,6 +7,7 @@ import re
 from medfuse.case import Note
 from medfuse.config import TextConfig
 from medfuse.notes.context import Status, assertions
+from medfuse.notes.heading import heading
 from medfuse.notes.read import note_from_text
 from medfuse.notes.sections import places, select
 
@@ -17,21 +18,36 @@ MARKS: dict[Status, str] = {"negated": "ⁿ", "possible": "ᵖ", "historical": "
 _WORD = re.compile(r"\w+")
 
 
-def model_text(note: Note, config: TextConfig) -> str:
-    """What the config lets a model read of a note that was read: its sections, with assertions marked if it says so."""
+def model_text(note: Note, config: TextConfig, *, at: str | None = None) -> str:
+    """What the config lets a model read of a note that was read: its sections, with assertions marked if it says so.
+
+    Before them stands what the note is and when it was written, if that is known (see `heading`).
+
+    Args:
+        note: A note that was read.
+        config: Which sections.
+        at: The time of its case; None leaves out when the note was written.
+    """
     text = select(_looked_at(note), exclude=config.exclude_sections)
-    return with_marks(text) if config.assertions else text
+    marked = with_marks(text) if config.assertions else text
+    return _before(note, at) + marked if marked else ""
 
 
-def model_places(note: Note, config: TextConfig) -> list[int]:
-    """Where each character of `model_text` stands in the note; a mark where its word ends, a break at -1."""
+def model_places(note: Note, config: TextConfig, *, at: str | None = None) -> list[int]:
+    """Where each character of `model_text` stands in the note; a mark where its word ends, a break or heading at -1."""
+    before = [-1] * len(_before(note, at))
     note = _looked_at(note)
     found = places(note, exclude=config.exclude_sections)
     if config.assertions:
         marks = _marks(select(note, exclude=config.exclude_sections))
         for end in sorted(marks, reverse=True):
             found[end:end] = [found[end - 1]] * len(marks[end])
-    return found
+    return before + found if found else []
+
+
+def _before(note: Note, at: str | None) -> str:
+    line = heading(note, at=at)
+    return f"{line}\n" if line else ""
 
 
 def with_marks(text: str) -> str:
@@ -62,4 +78,6 @@ def _marks(text: str) -> dict[int, str]:
 
 def _looked_at(note: Note) -> Note:
     """The note with its sections, also if its text was only given."""
-    return note_from_text(note.text) if note.text and not note.sections else note
+    if not note.text or note.sections:
+        return note
+    return note_from_text(note.text, kind=note.kind, time=note.time)

@@ -99,14 +99,20 @@ def _document(content: bytes, *, media_type: str = "", inside: bool = False) -> 
     return Document(text, warnings=warnings)
 
 
-def note_from_text(text: str) -> Note:
+def note_from_text(text: str, *, kind: str = "", time: str | None = None) -> Note:
     """A note whose text is given directly; its digest is that of the UTF-8 bytes.
+
+    Args:
+        text: The text.
+        kind: What document it is; "" if not known, or if lines on top of the text say so.
+        time: When it was written, ISO 8601; None likewise.
 
     Example:
         >>> [section.name for section in note_from_text("INDICATION: cough.").sections]
         ['INDICATION']
     """
-    return _note(Document(text), path=None, sha256=hashlib.sha256(text.encode("utf-8", "replace")).hexdigest())
+    document = Document(text, kind=kind, time=time)
+    return _note(document, path=None, sha256=hashlib.sha256(text.encode("utf-8", "replace")).hexdigest())
 
 
 def _note(document: Document, *, path: Path | None, sha256: str) -> Note:

@@ -19,5 +19,5 @@ def texts_of(cases: Iterable[Case], config: TextConfig) -> list[str]:
                 whole = note if note.text is not None or note.path is None else read_note(note.path)
             except NoteError:
                 continue  # reading it for training names it
-            texts.append(model_text(whole, config))
+            texts.append(model_text(whole, config, at=case.time))
     return texts

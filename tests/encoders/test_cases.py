@@ -94,3 +94,16 @@ def test_a_bag_of_words_tells_denied_from_seen_if_assertions_are_words(tmp_path,
         cases = [Case(one, one, notes=(Note(text=one),)) for one in (denied, seen)]
         first, second = (one.parts["text"].float().mean(0) for one in encoder.stream(cases))
         assert torch.allclose(first, second, atol=1e-2) != marked
+
+
+def test_notes_are_read_with_their_time_in_its_order_and_not_in_that_of_the_table():
+    config = Config.parse({"image": None, "text": {"encoder": "minilm-l6"}, "tabular": None}, source="test")
+    network, tokenizer, _ = build_text_encoder(config.text)
+    stream = CaseEncoder(config, image=None, text=network, tokenizer=tokenizer, columns=()).stream
+    old, new = (Note(text=text, time=time) for text, time in (("worse", "2180-05-01"), ("better", "2180-05-06")))
+    turned = (Note(text="better", time=old.time), Note(text="worse", time=new.time))
+    pairs = {"written": (old, new), "as listed": (new, old), "turned": turned}
+    cases = [Case(name, name, time="2180-05-07", notes=notes) for name, notes in pairs.items()]
+    written, listed, other = (one.parts["text"] for one in stream(cases))
+    assert torch.equal(written, listed)
+    assert not torch.allclose(written.float().mean(0), other.float().mean(0), atol=1e-2)

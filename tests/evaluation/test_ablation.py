@@ -21,6 +21,7 @@ def test_each_variant_differs_in_one_ingredient_and_is_a_config():
     assert found["without modality dropout"].config.training.modality_dropout == 0
     assert found["without heads by folds"].config.training.folds == 1
     assert found["with equalised scans"].config.image.equalise
+    assert found["with focusing loss"].config.training.loss.name == "focal"
     assert found["fusion experts"].config.training.folds == 1
     assert found["notes alone"].config.modalities == ("text",)
     assert found["notes alone"].alone == "text"
@@ -28,6 +29,8 @@ def test_each_variant_differs_in_one_ingredient_and_is_a_config():
     assert "fusion cross_attention" not in found  # the recipe itself
     assert "with assertions as words" not in found  # MiniLM never saw them
     assert all(one.config != demo for one in found.values())
+    focal = _config({"training": {"loss": {"name": "focal"}}})
+    assert {one.name for one in variants(focal, only=("focusing",))} == {"without focusing loss"}
 
 
 def test_what_a_recipe_has_none_of_is_not_taken_away():

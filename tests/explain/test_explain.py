@@ -13,7 +13,7 @@ from medfuse.cohort import Cohort
 from medfuse.errors import MedfuseError
 from medfuse.explain import METHODS, Explanation, WhatIf, explain
 from medfuse.explain.aim import Aim
-from medfuse.explain.explain import aim_of, scan_in_place
+from medfuse.explain.explain import aim_of, scan_in_place, words_of
 from medfuse.explain.tokens import logits_of, stacked
 from medfuse.explain.values import value_attributions
 from medfuse.explain.words import seen_notes, token_attributions
@@ -89,7 +89,7 @@ def test_words_add_up_to_what_the_notes_say(predictor: Predictor, case: Case, ta
     aim = aim_of(variants, 0, target)  # type: ignore[arg-type]
     tokens = {name: one.clone() for name, one in variants.tokens().items()}
     others = {name: one for name, one in tokens.items() if name != "text"}
-    seen = seen_notes(predictor.bundle, variants.notes, others, aim)
+    seen = seen_notes(predictor.bundle, variants.notes, others, aim, at=variants.case.time)
     assert seen is not None
     shares = token_attributions(seen, steps=64)
     special = torch.from_numpy(seen.places[..., 0] == seen.places[..., 1])
@@ -239,3 +239,13 @@ def test_wrong_use_is_said(attentive: Predictor, case: Case) -> None:
         explain(attentive, case, method="mars")
     with pytest.raises(MedfuseError, match="nothing to explain"):
         explain(attentive, replace(case, scans=(), notes=(), values={}))
+
+
+def test_what_says_when_a_note_was_written_is_no_word_of_it(predictor: Predictor, case: Case) -> None:
+    notes = (Note(text="HISTORY: fever", time="2180-05-06"), Note(text="HISTORY: cough", time="2180-05-01"))
+    variants = WhatIf(predictor, replace(case, notes=notes, time="2180-05-07"))
+    found = words_of(variants, aim_of(variants, 0, "logit"))
+    assert {one.note for one in found} == {0, 1}
+    for one in found:
+        said = {one.text[word.start : word.end] for word in one.words}
+        assert said <= {"HISTORY", "fever", "cough"}

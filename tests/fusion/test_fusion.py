@@ -69,6 +69,24 @@ def test_padding_changes_nothing(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FUSIONS)
+def test_the_order_of_tokens_is_no_evidence(name: str) -> None:
+    """Scans come in the order of a table; a note's tokens know their place from the text encoder."""
+    fusion, plain = make(name), batch()
+    turned = {m: Encoded.of(e.tokens.flip(1), e.mask.flip(1)) for m, e in plain.items()}
+    with torch.no_grad():
+        assert torch.allclose(fusion(plain).vector, fusion(turned).vector, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", FUSIONS)
+def test_every_token_of_every_modality_counts(name: str) -> None:
+    fusion, inputs = make(name), batch()
+    leaves = {m: e.tokens.requires_grad_() for m, e in inputs.items()}
+    fusion(inputs).vector.square().sum().backward()
+    for name_, leaf in leaves.items():
+        assert (leaf.grad.abs().sum(2) > 0).all(), name_
+
+
+@pytest.mark.parametrize("name", FUSIONS)
 def test_every_modality_can_learn(name: str) -> None:
     fusion = make(name).train()
     inputs = batch()
