@@ -26,7 +26,7 @@ def done(change: Callable[[], None]) -> None:
         visitor.require("accounts")
         change()
     except MedfuseError as error:
-        st.error(markdown_plain(str(error)), icon=":material/error:")
+        st.error(markdown_plain(t.said(error)), icon=":material/error:")
         return
     st.session_state["account-told"] = t("account_changed")
     st.session_state["accounts-changed"] = turn() + 1
@@ -84,7 +84,7 @@ try:
     held = list(accounts.all())
     by_password = set(accounts.can_sign_in(openid=False))
 except MedfuseError as error:
-    st.error(markdown_plain(str(error)), icon=":material/error:")
+    st.error(markdown_plain(t.said(error)), icon=":material/error:")
     st.stop()
 rows = [
     {

@@ -16,6 +16,7 @@ from medfuse.config import Config
 from medfuse.encoders import build_image_encoder, build_text_encoder
 from medfuse.errors import CohortError, ConfigError
 from medfuse.training import fit
+from medfuse.training.augment import Augment
 from medfuse.training.masked import IGNORED, hide
 from medfuse.training.pairs import contrast
 from medfuse.training.pretrain import pretrain
@@ -164,6 +165,25 @@ def test_pairs_are_told_apart_better_and_the_checkpoints_load(
         assert any("conv_head" in name for name in moved)
         assert not any("conv_stem" in name or "running" in name for name in moved)
     assert patients_of(later) == frozenset(record["patients"])
+
+
+def test_pairs_alter_the_scans_that_are_learned_from_alone(
+    checkpoint: Path, tiny_cohort: Cohort, token_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    before = Augment.__call__
+
+    def watched(self: Augment, pixels: torch.Tensor, *, case_id: str, epoch: int) -> torch.Tensor:
+        seen.append(case_id)
+        return before(self, pixels, case_id=case_id, epoch=epoch)
+
+    monkeypatch.setattr(Augment, "__call__", watched)
+    text = {"encoder": "transformers", "weights": str(checkpoint), "window": 32, "overlap": 4}
+    image = {"size": 32, "tune": "last", "augment": {}}
+    chosen = config(checkpoint, image=image, text=text, pretraining={**PAIRS, "epochs": 1})
+    record = pretrain(chosen, tiny_cohort, tmp_path / "out", cache=token_cache)
+    assert len(seen) == len(set(seen)) == record["inputs"]
+    assert record["cases"]["held out"] > 0
 
 
 def test_the_contrast_is_that_of_the_formula_and_leaves_a_patients_own_cases_out() -> None:
