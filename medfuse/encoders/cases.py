@@ -121,6 +121,7 @@ class CaseEncoder:
         self.tokenizer = tokenizer
         self.columns = columns
         self.cache = cache
+        self._threads = budget()
         self._digests = {
             name: digest_of(encoder) if cache is not None and encoder is not None else ""
             for name, encoder in (("image", self.image), ("text", self.text))
@@ -140,6 +141,10 @@ class CaseEncoder:
             image: Takes the place of the imaging encoder.
             text: Takes the place of the text encoder.
         """
+        if budget() > 1:
+            self._threads = (
+                budget() + 1
+            )  # beside quick encoders, threads wait for Python's lock: one more fills the gaps
         if image is not None and self.image is not None:
             self._image, self._digests["image"] = image, f"{self._digests['image']} {engine}"
         if text is not None and self.text is not None:
@@ -160,7 +165,7 @@ class CaseEncoder:
         remaining = iter(cases)
         reading: deque[list[Future[_Read]]] = deque()
         encoding: deque[tuple[list[_Read], list[Future[None]]]] = deque()
-        with torch_threads(1), ThreadPoolExecutor(budget()) as pool:
+        with torch_threads(1), ThreadPoolExecutor(self._threads) as pool:
             try:
                 while True:
                     while len(reading) < _AHEAD and (chunk := list(islice(remaining, _CHUNK))):
