@@ -141,10 +141,8 @@ class CaseEncoder:
             image: Takes the place of the imaging encoder.
             text: Takes the place of the text encoder.
         """
-        if budget() > 1:
-            self._threads = (
-                budget() + 1
-            )  # beside quick encoders, threads wait for Python's lock: one more fills the gaps
+        if budget() > 1:  # between short passes threads wait for Python's lock, and one more fills the gaps
+            self._threads = budget() + 1
         if image is not None and self.image is not None:
             self._image, self._digests["image"] = image, f"{self._digests['image']} {engine}"
         if text is not None and self.text is not None:
