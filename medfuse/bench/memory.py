@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,7 @@ def run(settings: Settings, progress: Callable[[int], None]) -> Report:
             )
             timings.append(Timing(name, (seconds,), (seconds,)))
             progress(1)
+    spent = [timing.seconds[0] for timing in timings[-len(sizes) :]]
     by_size = [held[f"classify, {size} cases"] for size in sizes]
     trained = [held[f"train, {size} cases"] for size in sizes[:2]]
     facts = {
@@ -81,8 +83,15 @@ def run(settings: Settings, progress: Callable[[int], None]) -> Report:
         "classify, largest over smallest": round(by_size[-1] / by_size[0], 3),
         "train, larger over smaller": round(trained[-1] / trained[0], 3),
         "classify within its growth": by_size[-1] <= GROWTH * by_size[0],
+        "classify, slope of log seconds over log cases": round(slope(sizes, spent), 3),
     }
     return Report("memory", tuple(timings), facts=facts)
+
+
+def slope(sizes: Sequence[int], seconds: Sequence[float]) -> float:
+    """How time grows over three numbers of cases, 1 in proportion; what the first took is off, with the start."""
+    small, large = (max(1e-3, one - seconds[0]) for one in seconds[1:])
+    return math.log(large / small) / math.log((sizes[2] - sizes[0]) / (sizes[1] - sizes[0]))
 
 
 def _cohort(folder: Path, size: int, seed: int) -> None:

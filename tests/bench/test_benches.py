@@ -98,6 +98,13 @@ def test_the_dashboards_cases_can_be_opened_and_its_aims_are_told(tmp_path: Path
     assert told == {"open it, within 1 s": True, "save, within 0.5 s": False}
 
 
+def test_the_slope_leaves_out_what_a_start_takes() -> None:
+    from medfuse.bench.memory import slope
+
+    assert slope((10, 100, 1000), (3 + 10, 3 + 100, 3 + 1000)) == pytest.approx(1)
+    assert slope((10, 100, 1000), (3 + 100, 3 + 100**2, 3 + 1000**2)) > 1.5
+
+
 @pytest.mark.slow
 def test_memory_of_classify_does_not_follow_the_cases(work: Path) -> None:
     report = run("memory", Settings(cases=3000, work=work / "memory"))
