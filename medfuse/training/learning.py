@@ -138,7 +138,11 @@ class Learning(LightningModule):  # type: ignore[misc]  # Lightning is not typed
     def on_train_batch_start(self, batch: Any, _: int) -> None:
         """Tie dropout to the step and its part, so that a resumed run or another process draws what one would have."""
         part = batch[2].part
-        torch.manual_seed(self.config.seed * 100_003 + self.global_step + part * _APART)
+        seed = self.config.seed * 100_003 + self.global_step + part * _APART
+        if self.device.type == "cpu":  # `torch.manual_seed` would also note for other devices who asked: a millisecond
+            torch.default_generator.manual_seed(seed)
+        else:
+            torch.manual_seed(seed)
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """The mean over heads of the loss with modalities withheld at random, and of each modality alone."""
