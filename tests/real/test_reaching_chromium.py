@@ -13,7 +13,6 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -22,7 +21,7 @@ from medfuse.cohort import Cohort
 from medfuse.review.access import Accounts
 from medfuse.review.database import Database
 from medfuse.review.roles import Account
-from tests.real.visit import CHROMIUM, Visit, free_port, serving, three_phantoms, wait_for
+from tests.real.visit import CHROMIUM, Visit, free_port, openid_provider, serving, three_phantoms
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra 'test')")
 pytestmark = [
@@ -30,7 +29,6 @@ pytestmark = [
     pytest.mark.skipif(not CHROMIUM.exists(), reason="no /usr/bin/chromium (Debian package chromium)"),
 ]
 AXE = (os.environ.get("MEDFUSE_AXE", ""), "node_modules/axe-core/axe.min.js")  # npm install axe-core
-PROVIDER = (os.environ.get("MEDFUSE_OIDC_PROVIDER", ""), "node_modules/oidc-provider")  # npm install oidc-provider
 PASSWORD = "correct horse battery"
 
 
@@ -169,41 +167,19 @@ def test_the_pages_around_signing_in_keep_to_wcag(folder: Path, runner: object, 
 
 
 def test_back_from_the_provider_one_is_where_one_was_going(folder: Path, runner: object) -> None:
-    library = next((path.resolve() for path in map(Path, PROVIDER) if (path / "lib" / "index.js").is_file()), None)
-    node = shutil.which("node")
-    if library is None or node is None:
-        pytest.skip("no oidc-provider (npm install oidc-provider, MEDFUSE_OIDC_PROVIDER=…/node_modules/oidc-provider)")
-    if not all(map(find_spec, ("authlib", "httpx"))):
-        pytest.skip("authlib is not installed (extra 'openid')")
-    port, at = free_port(), free_port()
-    back = f"http://127.0.0.1:{port}/oauth2callback"
-    (folder / "secrets.toml").write_text(
-        f'[auth]\nredirect_uri = "{back}"\ncookie_secret = "{"0123456789abcdef" * 4}"\nclient_id = "medfuse"\n'
-        f'client_secret = "a secret of this test"\n'
-        f'server_metadata_url = "http://127.0.0.1:{at}/.well-known/openid-configuration"\n'
-        f'client_kwargs = {{ prompt = "login" }}\n'
-    )
-    log_file = folder / "provider.log"
-    with log_file.open("w") as log:
-        command = [node, str(Path(__file__).with_name("provider.mjs")), str(library), str(at), back]
-        provider = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
-        wait_for(f"http://127.0.0.1:{at}/.well-known/openid-configuration", provider, log_file)
-        with serving(folder, "openid", port=port):
-            visit = Visit(runner, port, also=f"http://127.0.0.1:{at}/")
-            page = visit.page
-            visit.open("/case?case=c-2")
-            page.get_by_role("link", name="Sign in with OpenID Connect").click()
-            page.get_by_placeholder("Enter any login").fill("ab")
-            page.get_by_placeholder("and password").fill("anything")
-            page.get_by_role("button", name="Sign-in").click()
-            page.get_by_role("button", name="Continue").click()
-            page.get_by_role("heading", name="c-2", exact=True).wait_for()
-            assert page.url == f"{visit.address}/case?case=c-2"
-            assert "medfuse_next" not in {one["name"] for one in page.context.cookies()}
-            visit.open("/")  # from now on an address is what it says
-            page.get_by_role("heading", name="Worklist").wait_for()
-            visit.close()
-    finally:
-        provider.terminate()
-        provider.wait(30)
+    port = free_port()
+    with openid_provider(folder, port) as at, serving(folder, "openid", port=port):
+        visit = Visit(runner, port, also=f"http://127.0.0.1:{at}/")
+        page = visit.page
+        visit.open("/case?case=c-2")
+        page.get_by_role("link", name="Sign in with OpenID Connect").click()
+        page.get_by_placeholder("Enter any login").fill("ab")
+        page.get_by_placeholder("and password").fill("anything")
+        page.get_by_role("button", name="Sign-in").click()
+        page.get_by_role("button", name="Continue").click()
+        page.get_by_role("heading", name="c-2", exact=True).wait_for()
+        assert page.url == f"{visit.address}/case?case=c-2"
+        assert "medfuse_next" not in {one["name"] for one in page.context.cookies()}
+        visit.open("/")  # from now on an address is what it says
+        page.get_by_role("heading", name="Worklist").wait_for()
+        visit.close()

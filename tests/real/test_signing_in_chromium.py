@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import socket
-import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -20,14 +16,13 @@ from medfuse.review.database import Database
 from medfuse.review.log import newest
 from medfuse.review.roles import Account
 from medfuse.review.verify import verify
-from tests.real.visit import CHROMIUM, Visit, free_port, serving, three_phantoms, wait_for
+from tests.real.visit import CHROMIUM, Visit, free_port, openid_provider, serving, three_phantoms
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra 'test')")
 pytestmark = [
     pytest.mark.real,
     pytest.mark.skipif(not CHROMIUM.exists(), reason="no /usr/bin/chromium (Debian package chromium)"),
 ]
-PROVIDER = (os.environ.get("MEDFUSE_OIDC_PROVIDER", ""), "node_modules/oidc-provider")  # npm install oidc-provider
 PASSWORD = "correct horse battery"
 
 
@@ -144,56 +139,34 @@ def test_a_page_that_is_left_alone_ends(folder: Path, runner: object) -> None:
 
 
 def test_openid_at_a_real_provider(folder: Path, runner: object) -> None:
-    library = next((path.resolve() for path in map(Path, PROVIDER) if (path / "lib" / "index.js").is_file()), None)
-    node = shutil.which("node")
-    if library is None or node is None:
-        pytest.skip("no oidc-provider (npm install oidc-provider, MEDFUSE_OIDC_PROVIDER=…/node_modules/oidc-provider)")
-    if not all(map(find_spec, ("authlib", "httpx"))):
-        pytest.skip("authlib is not installed (extra 'openid')")
-    port, at = free_port(), free_port()
-    back = f"http://127.0.0.1:{port}/oauth2callback"
-    (folder / "secrets.toml").write_text(
-        f'[auth]\nredirect_uri = "{back}"\ncookie_secret = "{"0123456789abcdef" * 4}"\nclient_id = "medfuse"\n'
-        f'client_secret = "a secret of this test"\n'
-        f'server_metadata_url = "http://127.0.0.1:{at}/.well-known/openid-configuration"\n'
-        f'client_kwargs = {{ prompt = "login" }}\n'
-    )
-    log_file = folder / "provider.log"
-    with log_file.open("w") as log:
-        command = [node, str(Path(__file__).with_name("provider.mjs")), str(library), str(at), back]
-        provider = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
-        wait_for(f"http://127.0.0.1:{at}/.well-known/openid-configuration", provider, log_file)
-        with serving(folder, "openid", port=port):
-            visit = Visit(runner, port, also=f"http://127.0.0.1:{at}/")
-            page = visit.page
+    port = free_port()
+    with openid_provider(folder, port) as at, serving(folder, "openid", port=port):
+        visit = Visit(runner, port, also=f"http://127.0.0.1:{at}/")
+        page = visit.page
 
-            def log_in(name: str) -> None:
-                page.get_by_role("link", name="Sign in with OpenID Connect").click()
-                page.get_by_placeholder("Enter any login").fill(name)
-                page.get_by_placeholder("and password").fill("anything")
-                page.get_by_role("button", name="Sign-in").click()
-                page.get_by_role("button", name="Continue").click()
+        def log_in(name: str) -> None:
+            page.get_by_role("link", name="Sign in with OpenID Connect").click()
+            page.get_by_placeholder("Enter any login").fill(name)
+            page.get_by_placeholder("and password").fill("anything")
+            page.get_by_role("button", name="Sign-in").click()
+            page.get_by_role("button", name="Continue").click()
 
-            visit.open("/case?case=c-1")
-            log_in("mallory")  # whom the provider knows and the dashboard does not
-            page.get_by_text("no account belongs to this login").wait_for()
-            page.context.clear_cookies()
-            visit.open("/")
-            log_in("ab")
-            page.get_by_text("You have reviewed 0 of 3 cases.").wait_for()
-            visit.open("/case?case=c-1")
-            page.get_by_role("heading", name="c-1", exact=True).wait_for()
-            visit.decide("Accept")
-            page.get_by_role("button", name="Sign out").click()
-            page.get_by_role("button", name="Yes, sign me out").click()  # the provider's own question
-            page.get_by_label("Password").wait_for()
-            visit.open("/case?case=c-1")
-            assert "/login" in page.url
-            visit.close()
-    finally:
-        provider.terminate()
-        provider.wait(30)
+        visit.open("/case?case=c-1")
+        log_in("mallory")  # whom the provider knows and the dashboard does not
+        page.get_by_text("no account belongs to this login").wait_for()
+        page.context.clear_cookies()
+        visit.open("/")
+        log_in("ab")
+        page.get_by_text("You have reviewed 0 of 3 cases.").wait_for()
+        visit.open("/case?case=c-1")
+        page.get_by_role("heading", name="c-1", exact=True).wait_for()
+        visit.decide("Accept")
+        page.get_by_role("button", name="Sign out").click()
+        page.get_by_role("button", name="Yes, sign me out").click()  # the provider's own question
+        page.get_by_label("Password").wait_for()
+        visit.open("/case?case=c-1")
+        assert "/login" in page.url
+        visit.close()
     store = ReviewStore(folder / "reviews.sqlite", cohort="three phantoms")
     (review,) = store.history("c-1")
     assert (review.reader, review.action) == ("AB", "accept")

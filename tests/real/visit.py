@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,10 +12,12 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from time import monotonic, sleep
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from medfuse.case import Case, Note, Scan
@@ -110,6 +113,35 @@ def serving(folder: Path, *reach: str, port: int | None = None) -> Iterator[int]
     assert code == 0, log_text
     assert "Traceback" not in log_text, log_text
     assert "deprecat" not in log_text.lower(), log_text
+
+
+@contextmanager
+def openid_provider(folder: Path, port: int) -> Iterator[int]:
+    """A real OpenID provider on the port that comes out, and `secrets.toml` for a dashboard on `port` that asks it."""
+    told = (os.environ.get("MEDFUSE_OIDC_PROVIDER", ""), "node_modules/oidc-provider")  # npm install oidc-provider
+    library = next((path.resolve() for path in map(Path, told) if (path / "lib" / "index.js").is_file()), None)
+    node = shutil.which("node")
+    if library is None or node is None:
+        pytest.skip("no oidc-provider (npm install oidc-provider, MEDFUSE_OIDC_PROVIDER=…/node_modules/oidc-provider)")
+    if not all(map(find_spec, ("authlib", "httpx"))):
+        pytest.skip("authlib is not installed (extra 'openid')")
+    at, back = free_port(), f"http://127.0.0.1:{port}/oauth2callback"
+    (folder / "secrets.toml").write_text(
+        f'[auth]\nredirect_uri = "{back}"\ncookie_secret = "{"0123456789abcdef" * 4}"\nclient_id = "medfuse"\n'
+        f'client_secret = "a secret of this test"\n'
+        f'server_metadata_url = "http://127.0.0.1:{at}/.well-known/openid-configuration"\n'
+        f'client_kwargs = {{ prompt = "login" }}\n'
+    )
+    log_file = folder / "provider.log"
+    with log_file.open("w") as log:
+        command = [node, str(Path(__file__).with_name("provider.mjs")), str(library), str(at), back]
+        provider = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        wait_for(f"http://127.0.0.1:{at}/.well-known/openid-configuration", provider, log_file)
+        yield at
+    finally:
+        provider.terminate()
+        provider.wait(30)
 
 
 class Visit:
