@@ -15,7 +15,6 @@ from medfuse.review.levels import scan_levels
 from tests.real.visit import CHROMIUM, SCRIPT, Visit, serving, three_phantoms
 from tests.review.test_levels import CASES, made
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra 'test')")
 pytestmark = [
     pytest.mark.real,
     pytest.mark.skipif(not CHROMIUM.exists(), reason="no /usr/bin/chromium (Debian package chromium)"),
@@ -34,12 +33,6 @@ def folder(tmp_path: Path) -> Path:
 def port(folder: Path) -> Iterator[int]:
     with serving(folder) as port:
         yield port
-
-
-@pytest.fixture(scope="module")
-def runner() -> Iterator[object]:
-    with playwright.sync_playwright() as found:
-        yield found
 
 
 def test_the_way_of_a_reader(folder: Path, port: int, runner: object) -> None:

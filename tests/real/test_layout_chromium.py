@@ -16,7 +16,6 @@ import pytest
 
 from tests.real.visit import CHROMIUM, Visit, serving, three_phantoms
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra 'test')")
 pytestmark = [
     pytest.mark.real,
     pytest.mark.skipif(not CHROMIUM.exists(), reason="no /usr/bin/chromium (Debian package chromium)"),
@@ -73,12 +72,6 @@ CUT = """() => {
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     with serving(three_phantoms(tmp_path_factory.mktemp("layout"))) as port:
         yield port
-
-
-@pytest.fixture(scope="module")
-def runner() -> Iterator[object]:
-    with playwright.sync_playwright() as found:
-        yield found
 
 
 def boxes(visit: Visit, parts: dict[str, str]) -> dict[str, list[int]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,19 +19,12 @@ from medfuse.review import Review, ReviewStore
 from medfuse.review.study import Study, create_study
 from tests.real.visit import CHROMIUM, SHOTS, Visit, serving
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra 'test')")
 DEMO = Path(os.environ.get("MEDFUSE_DEMO", "medfuse-demo"))
 pytestmark = [
     pytest.mark.real,
     pytest.mark.skipif(not CHROMIUM.exists(), reason="no /usr/bin/chromium (Debian package chromium)"),
     pytest.mark.skipif(not (DEMO / "fused").is_dir(), reason="no MEDFUSE_DEMO, the folder that `medfuse demo` makes"),
 ]
-
-
-@pytest.fixture(scope="module")
-def runner() -> Iterator[object]:
-    with playwright.sync_playwright() as found:
-        yield found
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,19 +22,12 @@ from medfuse.review.database import Database
 from medfuse.review.roles import Account
 from tests.real.visit import CHROMIUM, Visit, free_port, openid_provider, serving, three_phantoms
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra 'test')")
 pytestmark = [
     pytest.mark.real,
     pytest.mark.skipif(not CHROMIUM.exists(), reason="no /usr/bin/chromium (Debian package chromium)"),
 ]
 AXE = (os.environ.get("MEDFUSE_AXE", ""), "node_modules/axe-core/axe.min.js")  # npm install axe-core
 PASSWORD = "correct horse battery"
-
-
-@pytest.fixture(scope="module")
-def runner() -> Iterator[object]:
-    with playwright.sync_playwright() as found:
-        yield found
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,18 +16,11 @@ from medfuse.review import ReviewStore
 from tests.real.visit import CHROMIUM, SCRIPT, Visit, phantom, serving
 from tests.review.test_levels import made
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra 'test')")
 pytestmark = [
     pytest.mark.real,
     pytest.mark.skipif(not CHROMIUM.exists(), reason="no /usr/bin/chromium (Debian package chromium)"),
 ]
 EVIL = "<img src=x onerror=alert(1)>"
-
-
-@pytest.fixture(scope="module")
-def runner() -> Iterator[object]:
-    with playwright.sync_playwright() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

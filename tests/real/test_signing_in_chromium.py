@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,6 @@ from medfuse.review.roles import Account
 from medfuse.review.verify import verify
 from tests.real.visit import CHROMIUM, Visit, free_port, openid_provider, serving, three_phantoms
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra 'test')")
 pytestmark = [
     pytest.mark.real,
     pytest.mark.skipif(not CHROMIUM.exists(), reason="no /usr/bin/chromium (Debian package chromium)"),
@@ -36,12 +34,6 @@ def folder(tmp_path: Path) -> Path:
         accounts.add(Account(name, role, subject=f"{name.lower()}@hospital.example"), password=PASSWORD, actor="set up")
     database.close()
     return folder
-
-
-@pytest.fixture(scope="module")
-def runner() -> Iterator[object]:
-    with playwright.sync_playwright() as found:
-        yield found
 
 
 def sign_in(visit: Visit, name: str, password: str = PASSWORD) -> None:
